@@ -1,0 +1,1 @@
+//! Satellites and their downlinks as TOML, found by name.

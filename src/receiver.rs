@@ -1,0 +1,1 @@
+//! One downlink as one struct: samples in, frames out. No thread, no socket, no clock.

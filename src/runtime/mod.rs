@@ -1,0 +1,1 @@
+//! The FutureSDR flowgraph: the only folder that knows the runtime.
