@@ -4,6 +4,7 @@
 //! slice of the band it wants ([`Channel`]), demodulates samples of that slice into runs of soft
 //! symbols ([`Demodulator`]), and modulates bits for the simulator ([`Modulator`]).
 
+pub mod afsk;
 pub mod fm_audio;
 
 use num_complex::Complex32;
@@ -197,7 +198,7 @@ pub struct DemodulatorPlan {
 }
 
 /// Every modulation.
-pub const REGISTRY: &[&Descriptor] = &[];
+pub const REGISTRY: &[&Descriptor] = &[&afsk::AFSK];
 
 /// Finds a modulation by its name or an alias, in any case.
 ///
