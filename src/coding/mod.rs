@@ -5,8 +5,13 @@
 pub mod bits;
 pub mod crc;
 pub mod differential;
+pub mod golay;
+pub mod hdlc;
+pub mod nrzi;
 pub mod randomizer;
 pub mod reed_solomon;
+pub mod scrambler;
+pub mod sync;
 
 pub use crc::Crc;
 pub use differential::SoftDifferential;
