@@ -22,7 +22,7 @@ const STATES: usize = 8;
 /// Fits; decisions are made anew after each.
 const FITS: usize = 2;
 /// Bound of a sample's metric e²/2σ².
-const METRIC_BOUND: f32 = 6.0;
+const METRIC_BOUND: f32 = 12.0;
 /// Prior weight, in symbols, of the model without memory.
 const PRIOR_SYMBOLS: f64 = 8.0;
 

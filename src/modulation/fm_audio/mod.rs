@@ -138,7 +138,7 @@ mod tests {
                 }
             }
         }
-        right.iter().filter(|r| !**r).count()
+        right[16..right.len() - 16].iter().filter(|r| !**r).count()
     }
 
     #[test]
@@ -149,8 +149,8 @@ mod tests {
         for (label, bt, index, esn0_db, offset) in [
             ("noise", 0.5, 0.5, -30.0, 0.0),
             ("gmsk 10", 0.5, 0.5, 10.0, 0.0),
-            ("gmsk 12", 0.5, 0.5, 12.0, 0.1),
-            ("gmsk.3 13", 0.3, 0.5, 13.0, 0.0),
+            ("gmsk 8", 0.5, 0.5, 8.0, 0.1),
+            ("gmsk.3 12", 0.3, 0.5, 12.0, 0.0),
             ("gmsk.3 16", 0.3, 0.5, 16.0, 0.0),
             ("h1 10", 9.0, 1.0, 10.0, 0.0),
         ] {
@@ -161,7 +161,7 @@ mod tests {
                 esn0_db,
                 offset,
                 silence_symbols: 0,
-                intermediate_bandwidth: 1.0 + index,
+                intermediate_bandwidth: 0.7 + index,
                 ..Default::default()
             };
             let audio = signal.receive(&bits, &mut rng);
@@ -169,7 +169,7 @@ mod tests {
             super::interpolator::Interpolator::new(5.0).push(audio.iter().copied(), &mut z);
             let mut windows = Vec::new();
             TimingLine::new().push(&z, &mut windows);
-            let mut c: Vec<f32> = windows.iter().map(|w| w.coherence).collect();
+            let mut c: Vec<f32> = windows.iter().map(|w| w.wide_coherence).collect();
             c.sort_by(f32::total_cmp);
             let q = |x: f64| c[(x * (c.len() - 1) as f64) as usize];
             let deviation: Vec<f64> = windows
@@ -197,16 +197,17 @@ mod tests {
     #[test]
     #[ignore]
     fn experiment_ber() {
-        let mut rng = seeded(3);
-        for (label, bt, index, bandwidth) in [
-            ("gmsk.5 1.2", 0.5, 0.5, 1.2),
-            ("gmsk.5 1.5", 0.5, 0.5, 1.5),
-            ("gmsk.5 2.5", 0.5, 0.5, 2.5),
-            ("gmsk.3 1.2", 0.3, 0.5, 1.2),
-            ("h1 2", 0.5, 1.0, 2.0),
-            ("h2/3 1.5", 0.5, 0.667, 1.5),
+        let mut line = String::new();
+        for (label, bt, index, bandwidth, snrs) in [
+            ("g5/1.2", 0.5, 0.5, 1.2, [7.0, 8.0, 9.0]),
+            ("g5/2.0", 0.5, 0.5, 2.0, [8.0, 9.0, 10.0]),
+            ("g3/1.2", 0.3, 0.5, 1.2, [10.0, 12.0, 14.0]),
+            ("h1/2", 0.5, 1.0, 2.0, [8.0, 9.0, 10.0]),
+            ("h.67/1.5", 0.5, 0.667, 1.5, [7.0, 8.0, 9.0]),
         ] {
-            for esn0_db in [8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 16.0] {
+            line += &format!("{label}:");
+            for esn0_db in snrs {
+                let mut rng = seeded(3);
                 let bits = random_bits(20000, &mut rng);
                 let signal = DiscriminatorSignal {
                     bt,
@@ -218,14 +219,10 @@ mod tests {
                 };
                 let audio = signal.receive(&bits, &mut rng);
                 let out = blocks(&audio, 5.0);
-                let runs = out.iter().map(|b| b.run).max();
-                let eye: f32 = out.iter().map(|b| b.esn0_db).sum::<f32>() / out.len() as f32;
-                eprintln!(
-                    "{label} {esn0_db} dB: ber {:.5} runs {:?} eye {eye:.1}",
-                    errors(&bits, 300, 5.0, &out) as f64 / 20000.0,
-                    runs
-                );
+                line += &format!(" {}", errors(&bits, 300, 5.0, &out));
             }
+            line += " | ";
         }
+        eprintln!("RESULT {line}");
     }
 }

@@ -28,11 +28,11 @@ use super::timing::{
 use crate::modulation::{Mapping, SoftBlock};
 
 /// Coherence at which a track begins: 0.1 % of the windows of a discriminator's noise exceed it.
-const COHERENCE_ON: f32 = 0.21;
+const COHERENCE_ON: f32 = 0.185;
 /// The same of a wide window.
-const WIDE_COHERENCE_ON: f32 = 0.15;
+const WIDE_COHERENCE_ON: f32 = 0.13;
 /// Coherence at which a window is believed by a track that it agrees with.
-const COHERENCE_HOLD: f32 = 0.12;
+const COHERENCE_HOLD: f32 = 0.105;
 /// A window agrees with a track within this phase, in symbols.
 const AGREEMENT: f64 = 0.2;
 /// Windows in a row on another timing that end a track.
@@ -50,16 +50,18 @@ const SLOPE_GAIN: f64 = 0.02;
 const RATE_LIMIT: f64 = 0.006;
 
 /// Symbols per detection.
-const BLOCK_SYMBOLS: usize = 128;
+const BLOCK_SYMBOLS: usize = 192;
 /// Symbols that the channel's model is estimated from.
-const TRAINING_SYMBOLS: usize = 256;
+const TRAINING_SYMBOLS: usize = 384;
 /// Symbols on each side of a block that the trellis runs over, at least.
 const GUARD_SYMBOLS: usize = 24;
 
 /// Phases of the pulse filter.
 const PULSE_PHASES: usize = 64;
 /// Taps of the pulse filter.
-const PULSE_TAPS: usize = 2 * OVERSAMPLING + 1;
+const PULSE_TAPS: usize = 2 * PULSE_HALF + 1;
+/// Half the length of the pulse filter, in samples.
+const PULSE_HALF: usize = 5;
 
 /// A track looks back this far from the window that it begins with.
 const BACKWARD_HOPS: usize = 128;
@@ -285,7 +287,7 @@ impl PamReceiver {
     fn sample(&self, position: f64) -> f32 {
         let nearest = position.round();
         let phase = ((position - nearest + 0.5) * PULSE_PHASES as f64).round() as usize;
-        let start = nearest as i64 - OVERSAMPLING as i64 - self.first;
+        let start = nearest as i64 - PULSE_HALF as i64 - self.first;
         let taps = &self.pulse[phase.min(PULSE_PHASES)];
         let at = |i: usize| {
             let index = usize::try_from(start + i as i64).ok();
@@ -472,7 +474,7 @@ fn pulse_filter() -> Vec<[f32; PULSE_TAPS]> {
         .map(|phase| {
             let shift = phase as f64 / PULSE_PHASES as f64 - 0.5;
             let row: [f64; PULSE_TAPS] = std::array::from_fn(|i| {
-                let t = (i as f64 - OVERSAMPLING as f64 - shift) / OVERSAMPLING as f64;
+                let t = (i as f64 - PULSE_HALF as f64 - shift) / PULSE_HALF as f64;
                 if t.abs() < 1.0 { (std::f64::consts::FRAC_PI_2 * t).cos().powi(2) } else { 0.0 }
             });
             let sum: f64 = row.iter().sum();

@@ -16,6 +16,8 @@
 //! what can be decoded. A wide window of 256 symbols around the same place is steadier, and blurs
 //! where bursts meet. ρ is the clock's relative deviation.
 
+use std::f64::consts::TAU;
+
 use num_complex::Complex32;
 
 use super::interpolator::OVERSAMPLING;
@@ -34,6 +36,10 @@ const RATES: usize = 7;
 const RATE_LIMIT: f64 = 0.0045;
 /// Half the length of the band-pass, in samples.
 const HALF: usize = 8;
+/// Middle of the band-pass against the symbol rate. Half the symbol rate would be the middle of
+/// what makes the line; pulses fall off there, and leaning against it makes the line stronger: at
+/// BT 0.3 and 16 dB the coherence goes from 1.04 to 1.8 times the noise's 99 % quantile.
+const CENTRE: f64 = 0.6;
 /// Power in a hop below which there is nothing at all (digital silence).
 const SILENCE: f32 = 1e-8;
 
@@ -70,16 +76,15 @@ pub(super) struct TimingLine {
 
 impl TimingLine {
     pub(super) fn new() -> Self {
-        // Hann times the carrier at half the symbol rate, without response at 0 Hz.
+        // Hann times a carrier, without response at 0 Hz.
         let hann: Vec<f64> = (0..=2 * HALF)
             .map(|i| {
                 (std::f64::consts::PI * (i as f64 - HALF as f64) / (2 * HALF + 2) as f64).cos()
             })
             .map(|c| c * c)
             .collect();
-        let carrier = |i: usize| {
-            (std::f64::consts::PI * (i as f64 - HALF as f64) / OVERSAMPLING as f64).cos()
-        };
+        let carrier =
+            |i: usize| (TAU * CENTRE * (i as f64 - HALF as f64) / OVERSAMPLING as f64).cos();
         let mean = hann.iter().enumerate().map(|(i, w)| w * carrier(i)).sum::<f64>()
             / hann.iter().sum::<f64>();
         let taps = std::array::from_fn(|i| (hann[i] * (carrier(i) - mean)) as f32);
@@ -87,7 +92,7 @@ impl TimingLine {
             std::array::from_fn(|b| {
                 let hops = b as f64 - WIDE_HOPS as f64 / 2.0 + 0.5;
                 let cycles = rate_of(r) * HOP_SYMBOLS as f64 * hops;
-                Complex32::cis((-std::f64::consts::TAU * cycles) as f32)
+                Complex32::cis((-TAU * cycles) as f32)
             })
         });
         Self {
@@ -146,7 +151,7 @@ impl TimingLine {
             hop: self.hops - WIDE_HOPS as i64 / 2,
             coherence: sum.norm() / WINDOW_HOPS as f32,
             wide_coherence: wide.norm() / WIDE_HOPS as f32,
-            phase: f64::from(sum.arg()) / std::f64::consts::TAU,
+            phase: f64::from(sum.arg()) / TAU,
             rate: rate_of(rate),
         });
     }
