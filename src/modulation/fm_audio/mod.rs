@@ -169,7 +169,7 @@ mod tests {
             super::interpolator::Interpolator::new(5.0).push(audio.iter().copied(), &mut z);
             let mut windows = Vec::new();
             TimingLine::new().push(&z, &mut windows);
-            let mut c: Vec<f32> = windows.iter().map(|w| w.wide_coherence).collect();
+            let mut c: Vec<f32> = windows.iter().map(|w| w.steadiness).collect();
             c.sort_by(f32::total_cmp);
             let q = |x: f64| c[(x * (c.len() - 1) as f64) as usize];
             let deviation: Vec<f64> = windows
@@ -224,5 +224,49 @@ mod tests {
             line += " | ";
         }
         eprintln!("RESULT {line}");
+    }
+}
+#[cfg(test)]
+mod scratch {
+    #[test]
+    #[ignore]
+    fn experiment_file() {
+        for (f, bd) in [
+            ("az02", 9600.0),
+            ("aalto1", 9600.0),
+            ("us01", 9600.0),
+            ("tw_1b", 19200.0),
+            ("trisat", 9766.0),
+            ("facsat_1", 9600.0),
+            ("tw_1b", 4800.0),
+        ] {
+            let d = std::fs::read(format!("/work/shared/recordings/{f}.wav")).unwrap();
+            let pos = d.windows(4).position(|w| w == b"data").unwrap() + 8;
+            let x: Vec<f32> = d[pos..]
+                .chunks_exact(2)
+                .map(|c| i16::from_le_bytes([c[0], c[1]]) as f32 / 32768.)
+                .collect();
+            let mut z = Vec::new();
+            super::interpolator::Interpolator::new(48000.0 / bd).push(x.iter().copied(), &mut z);
+            let mut windows = Vec::new();
+            super::timing::TimingLine::new().push(&z, &mut windows);
+            eprintln!("FILE {f} {bd}");
+            for ch in windows.chunks(windows.len() / 12) {
+                let mut c: Vec<f32> = ch.iter().map(|w| w.coherence).collect();
+                let mut st: Vec<f32> = ch.iter().map(|w| w.steadiness).collect();
+                c.sort_by(f32::total_cmp);
+                st.sort_by(f32::total_cmp);
+                let n = c.len();
+                eprintln!(
+                    "  c {:.3} {:.3} {:.3} steady {:.2} {:.2} {:.2}",
+                    c[n / 2],
+                    c[n * 9 / 10],
+                    c[n - 1],
+                    st[n / 2],
+                    st[n * 9 / 10],
+                    st[n - 1]
+                );
+            }
+        }
     }
 }

@@ -12,13 +12,14 @@
 //!                            sequence detection ─► soft symbols
 //! ```
 //!
-//! A track begins with a coherent window, takes every window that agrees with it, and ends when
-//! none did for 256 symbols or when six windows in a row agree on another timing (bursts back to
-//! back). Symbol instants come from lines fitted to the windows within ±256 symbols, so they have
+//! A track begins with a steady window, backwards too, takes every window that agrees with it, and
+//! ends when the windows' phases turn random or when six windows in a row agree on another timing
+//! (bursts back to back). Symbol instants come from lines fitted to the windows within ±256 symbols, so they have
 //! no acquisition time: the track's symbols begin 96 symbols before its first window's middle and
 //! end as many after the last one's.
 
 use std::collections::VecDeque;
+use std::f64::consts::TAU;
 
 use super::detector::{self, Eye, Workspace};
 use super::interpolator::{Interpolator, OVERSAMPLING};
@@ -27,18 +28,28 @@ use super::timing::{
 };
 use crate::modulation::{Mapping, SoftBlock};
 
-/// Coherence at which a track begins: 0.1 % of the windows of a discriminator's noise exceed it.
-const COHERENCE_ON: f32 = 0.185;
-/// The same of a wide window.
-const WIDE_COHERENCE_ON: f32 = 0.13;
+/// Steadiness of a wide window at which a track begins. It is the same for noise of any spectrum,
+/// which exceeds it in one of 1000 windows.
+const STEADINESS_ON: f32 = 0.40;
+/// Coherence at which a track begins though the wide window is not steady: a short burst.
+const COHERENCE_ON: f32 = 0.30;
+/// Coherence at which a window counts against a track that it does not agree with.
+const COHERENCE_AGAINST: f32 = 0.19;
 /// Coherence at which a window is believed by a track that it agrees with.
-const COHERENCE_HOLD: f32 = 0.105;
+const COHERENCE_HOLD: f32 = 0.08;
+/// Coherence below which a window's phase says nothing (silence).
+const COHERENCE_NONE: f32 = 0.02;
 /// A window agrees with a track within this phase, in symbols.
 const AGREEMENT: f64 = 0.2;
 /// Windows in a row on another timing that end a track.
 const CONTRADICTIONS: u32 = 6;
-/// Hops without a believed window that end a track.
-const PATIENCE_HOPS: i64 = 16;
+/// A track ends when the mean cosine of its windows' errors falls below this: 0 in noise, 0.7 on
+/// the weakest signal.
+const HARMONY_END: f64 = 0.25;
+/// Hops over which that mean is taken.
+const HARMONY_HOPS: f64 = 20.0;
+/// The mean that a track begins with.
+const HARMONY_START: f64 = 0.8;
 /// Fits of the timing reach this far on each side.
 const FIT_HOPS: i64 = 16;
 /// Symbols before the first and after the last believed window's middle.
@@ -216,7 +227,7 @@ impl PamReceiver {
             taken |= track.look(window);
         }
         let strong = window.coherence >= COHERENCE_ON
-            || window.wide_coherence >= WIDE_COHERENCE_ON && window.coherence >= COHERENCE_HOLD;
+            || window.steadiness >= STEADINESS_ON && window.coherence >= COHERENCE_HOLD;
         if strong && !taken {
             tracks.push(Track::new(self.next_run, window, &self.past));
             self.next_run += 1;
@@ -387,7 +398,12 @@ impl Track {
             weight: f64::from(window.coherence),
         };
         let mut readings = VecDeque::from([reading]);
-        let mut backward = Prediction { phase: window.phase, slope: -slope, contradictions: 0 };
+        let mut backward = Prediction {
+            phase: window.phase,
+            slope: -slope,
+            harmony: HARMONY_START,
+            contradictions: 0,
+        };
         let mut first_hop = window.hop;
         for window in past {
             match backward.look(window) {
@@ -395,8 +411,7 @@ impl Track {
                     readings.push_front(reading);
                     first_hop = window.hop;
                 }
-                None if backward.contradictions >= CONTRADICTIONS => break,
-                None if first_hop - window.hop >= PATIENCE_HOPS => break,
+                None if backward.lost() => break,
                 None => {}
             }
         }
@@ -408,7 +423,12 @@ impl Track {
             readings,
             first_hop,
             last_hop: window.hop,
-            prediction: Prediction { phase: window.phase, slope, contradictions: 0 },
+            prediction: Prediction {
+                phase: window.phase,
+                slope,
+                harmony: HARMONY_START,
+                contradictions: 0,
+            },
             ended: false,
             next_knot: first_hop - MARGIN_HOPS,
             theta: 0.0,
@@ -429,8 +449,7 @@ impl Track {
             self.readings.push_back(reading);
             self.last_hop = window.hop;
         }
-        self.ended = self.prediction.contradictions >= CONTRADICTIONS
-            || window.hop - self.last_hop >= PATIENCE_HOPS;
+        self.ended = self.prediction.lost();
         reading.is_some()
     }
 }
@@ -441,6 +460,8 @@ struct Prediction {
     phase: f64,
     /// Per hop, in the direction of the looking.
     slope: f64,
+    /// Mean cosine of the errors.
+    harmony: f64,
     /// Coherent windows in a row on another timing.
     contradictions: u32,
 }
@@ -452,6 +473,8 @@ impl Prediction {
         self.phase += self.slope;
         let error = window.phase - self.phase;
         let error = error - error.round();
+        let cosine = if window.coherence > COHERENCE_NONE { (TAU * error).cos() } else { 0.0 };
+        self.harmony += (cosine - self.harmony) / HARMONY_HOPS;
         if window.coherence >= COHERENCE_HOLD && error.abs() <= AGREEMENT {
             let phase = self.phase + error;
             self.phase += PHASE_GAIN * error;
@@ -460,10 +483,15 @@ impl Prediction {
             let weight = f64::from(window.coherence);
             return Some(Reading { hop: window.hop, phase, rate: window.rate, weight });
         }
-        if window.coherence >= COHERENCE_ON {
+        if window.coherence >= COHERENCE_AGAINST {
             self.contradictions += 1;
         }
         None
+    }
+
+    /// The windows are no longer the track's.
+    fn lost(&self) -> bool {
+        self.contradictions >= CONTRADICTIONS || self.harmony < HARMONY_END
     }
 }
 
