@@ -30,7 +30,7 @@ use crate::modulation::{Mapping, SoftBlock};
 
 /// Steadiness of a wide window at which a track begins. It is the same for noise of any spectrum,
 /// which exceeds it in one of 1000 windows.
-const STEADINESS_ON: f32 = 0.40;
+const STEADINESS_ON: f32 = 0.35;
 /// Coherence at which a track begins though the wide window is not steady: a short burst.
 const COHERENCE_ON: f32 = 0.30;
 /// Coherence at which a window counts against a track that it does not agree with.
@@ -45,7 +45,7 @@ const AGREEMENT: f64 = 0.2;
 const CONTRADICTIONS: u32 = 6;
 /// A track ends when the mean cosine of its windows' errors falls below this: 0 in noise, 0.7 on
 /// the weakest signal.
-const HARMONY_END: f64 = 0.25;
+const HARMONY_END: f64 = 0.2;
 /// Hops over which that mean is taken.
 const HARMONY_HOPS: f64 = 20.0;
 /// The mean that a track begins with.
