@@ -26,7 +26,7 @@ const METRIC_BOUND: f32 = 12.0;
 /// Samples are bounded to this times the amplitude in the fit, so that no click rules it.
 const SAMPLE_BOUND: f32 = 3.0;
 /// Prior weight, in symbols, of the model without memory.
-const PRIOR_SYMBOLS: f64 = 8.0;
+const PRIOR_SYMBOLS: f64 = 3.0;
 
 /// What was estimated on the way.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -319,4 +319,105 @@ fn larger(a: f32, b: f32) -> f32 {
 fn largest(x: [f32; STATES]) -> f32 {
     let four: [f32; 4] = std::array::from_fn(|i| larger(x[i], x[i + 4]));
     larger(larger(four[0], four[2]), larger(four[1], four[3]))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use rand::Rng;
+    use rand_distr::StandardNormal;
+
+    use super::super::test_signals::{random_bits, seeded};
+    use super::*;
+
+    fn channel(model: &Model, bits: &[u8], seed: u64) -> Vec<f32> {
+        let mut rng = seeded(seed);
+        let level = |k: usize| if bits[k.min(bits.len() - 1)] == 1 { 1.0 } else { -1.0 };
+        let mut samples: Vec<f32> = Vec::new();
+        for k in 0..bits.len() {
+            let noise: f32 = rng.sample(StandardNormal);
+            let mut m = model.offset + noise * model.variance.sqrt();
+            for (j, h) in model.taps.iter().enumerate() {
+                m += h * level((k + 1).saturating_sub(j));
+            }
+            for (i, f) in model.memory.iter().enumerate() {
+                m += f * if k > i { samples[k - 1 - i] } else { 0.0 };
+            }
+            samples.push(m);
+        }
+        samples
+    }
+
+    const MODEL: Model =
+        Model { offset: 0.5, taps: [0.3, 1.0, 0.35, -0.1], memory: [-0.4, 0.15], variance: 0.05 };
+
+    #[test]
+    fn trellis_equals_the_best_of_all_sequences() {
+        const N: usize = 9;
+        let samples = channel(&MODEL, &random_bits(N, &mut seeded(1)), 2);
+        let mut workspace = Workspace::default();
+        trellis(&samples, &MODEL, &mut workspace);
+        // Two more bits lie before the first symbol.
+        let mut best = [[f32::NEG_INFINITY; 2]; N];
+        for sequence in 0..1usize << (N + 2) {
+            let a = |k: usize| if sequence >> k & 1 == 1 { 1.0 } else { -1.0 };
+            let mut metric = 0.0;
+            for k in 0..N - 1 {
+                let m = |i: usize| if k >= i { samples[k - i] } else { samples[0] };
+                let mut e = m(0) - MODEL.offset - MODEL.memory[0] * m(1) - MODEL.memory[1] * m(2);
+                for (j, h) in MODEL.taps.iter().enumerate() {
+                    e -= h * a(k + 3 - j);
+                }
+                metric -= (e * e / (2.0 * MODEL.variance)).min(METRIC_BOUND);
+            }
+            for (k, best) in best.iter_mut().enumerate() {
+                let bit = sequence >> (k + 2) & 1;
+                best[bit] = best[bit].max(metric);
+            }
+        }
+        for (k, best) in best.iter().enumerate() {
+            let difference = workspace.llr[k] - (best[0] - best[1]);
+            assert!(difference.abs() < 1e-2, "symbol {k}: {difference}");
+        }
+    }
+
+    #[test]
+    fn fit_finds_the_channel() {
+        let bits = random_bits(6000, &mut seeded(3));
+        let samples = channel(&MODEL, &bits, 4);
+        let decisions: Vec<f32> = bits.iter().map(|b| f32::from(*b) * 2.0 - 1.0).collect();
+        let (middle, amplitude) = (0.3, 0.9);
+        let centred: Vec<f32> = samples.iter().map(|m| (m - middle) / amplitude).collect();
+        let found = fit(&centred, &decisions, 0..6000, middle, amplitude);
+        assert!((found.offset - MODEL.offset).abs() < 0.03, "{found:?}");
+        for (a, b) in found.taps.iter().zip(&MODEL.taps) {
+            assert!((a - b).abs() < 0.03, "{found:?}");
+        }
+        for (a, b) in found.memory.iter().zip(&MODEL.memory) {
+            assert!((a - b).abs() < 0.03, "{found:?}");
+        }
+        assert!((found.variance - MODEL.variance).abs() < 0.01, "{found:?}");
+    }
+
+    #[test]
+    fn detection_takes_out_the_interference() {
+        let bits = random_bits(500, &mut seeded(5));
+        let samples = channel(&MODEL, &bits, 6);
+        let (mut llr, mut workspace) = (Vec::new(), Workspace::default());
+        let eye = detect(&samples, 50..450, 0..500, &mut workspace, &mut llr);
+        let wrong = llr.iter().zip(&bits).filter(|(l, b)| (**l < 0.0) != (**b == 1)).count();
+        assert!(wrong <= 1, "{wrong} wrong");
+        assert!((eye.esn0_db - 11.0).abs() < 1.5, "{eye:?}");
+    }
+
+    #[test]
+    fn odd_lengths_are_taken() {
+        for n in 0..40 {
+            let samples: Vec<f32> = (0..n).map(|k| (k % 3) as f32).collect();
+            let (mut llr, mut workspace) = (Vec::new(), Workspace::default());
+            detect(&samples, 0..n, 0..n + 7, &mut workspace, &mut llr);
+            assert_eq!(llr.len(), n);
+            assert!(llr.iter().all(|l| l.is_finite()));
+        }
+    }
 }

@@ -54,9 +54,8 @@ const HARMONY_START: f64 = 0.8;
 const FIT_HOPS: i64 = 16;
 /// Symbols before the first and after the last believed window's middle.
 const MARGIN_HOPS: i64 = 6;
-/// Gains of the causal prediction of the phase and of its slope.
-const PHASE_GAIN: f64 = 0.3;
-const SLOPE_GAIN: f64 = 0.02;
+/// Least gain of the causal prediction of the phase; it begins with that of a mean.
+const PHASE_GAIN: f64 = 0.08;
 /// Largest clock deviation followed.
 const RATE_LIMIT: f64 = 0.006;
 
@@ -115,8 +114,6 @@ pub(in crate::modulation) struct PamReceiver {
     /// Samples, 4 a symbol, from index `first` on.
     held: Vec<f32>,
     first: i64,
-    /// Samples given.
-    given: u64,
     /// Last hop whose window was looked at.
     hop: i64,
     windows: Vec<WindowTiming>,
@@ -147,7 +144,6 @@ impl PamReceiver {
             pulse: pulse_filter(),
             held: Vec::new(),
             first: 0,
-            given: 0,
             hop: 0,
             windows: Vec::new(),
             past: VecDeque::with_capacity(BACKWARD_HOPS + 1),
@@ -166,8 +162,7 @@ impl PamReceiver {
         out: &mut Vec<SoftBlock>,
     ) {
         let start = self.held.len();
-        let given = &mut self.given;
-        self.interpolator.push(samples.inspect(|_| *given += 1), &mut self.held);
+        self.interpolator.push(samples, &mut self.held);
         self.look(start, out);
     }
 
@@ -206,7 +201,6 @@ impl PamReceiver {
         self.held.clear();
         self.past.clear();
         self.first = 0;
-        self.given = 0;
         self.hop = 0;
     }
 
@@ -398,12 +392,7 @@ impl Track {
             weight: f64::from(window.coherence),
         };
         let mut readings = VecDeque::from([reading]);
-        let mut backward = Prediction {
-            phase: window.phase,
-            slope: -slope,
-            harmony: HARMONY_START,
-            contradictions: 0,
-        };
+        let mut backward = Prediction::new(window.phase, -slope);
         let mut first_hop = window.hop;
         for window in past {
             match backward.look(window) {
@@ -416,21 +405,18 @@ impl Track {
             }
         }
         // The slope is better known than from one window if there were others.
-        let last = fitted_phase(readings.iter(), window.hop);
-        let slope = last - fitted_phase(readings.iter(), window.hop - 1);
+        let phase = fitted_phase(readings.iter(), window.hop);
+        let slope = phase - fitted_phase(readings.iter(), window.hop - 1);
+        let mut prediction = Prediction::new(phase, slope);
+        prediction.taken = backward.taken;
         Self {
             run,
             readings,
             first_hop,
             last_hop: window.hop,
-            prediction: Prediction {
-                phase: window.phase,
-                slope,
-                harmony: HARMONY_START,
-                contradictions: 0,
-            },
+            prediction,
             ended: false,
-            next_knot: first_hop - MARGIN_HOPS,
+            next_knot: (first_hop - MARGIN_HOPS).max(0),
             theta: 0.0,
             first_theta: 0.0,
             samples: Vec::new(),
@@ -460,6 +446,8 @@ struct Prediction {
     phase: f64,
     /// Per hop, in the direction of the looking.
     slope: f64,
+    /// Windows taken.
+    taken: u32,
     /// Mean cosine of the errors.
     harmony: f64,
     /// Coherent windows in a row on another timing.
@@ -467,6 +455,10 @@ struct Prediction {
 }
 
 impl Prediction {
+    fn new(phase: f64, slope: f64) -> Self {
+        Self { phase, slope, taken: 0, harmony: HARMONY_START, contradictions: 0 }
+    }
+
     /// Looks at the next window; its reading if it agrees.
     fn look(&mut self, window: &WindowTiming) -> Option<Reading> {
         let limit = RATE_LIMIT * HOP_SYMBOLS as f64;
@@ -477,8 +469,10 @@ impl Prediction {
         self.harmony += (cosine - self.harmony) / HARMONY_HOPS;
         if window.coherence >= COHERENCE_HOLD && error.abs() <= AGREEMENT {
             let phase = self.phase + error;
-            self.phase += PHASE_GAIN * error;
-            self.slope = (self.slope + SLOPE_GAIN * error).clamp(-limit, limit);
+            self.taken += 1;
+            let gain = (1.5 / (f64::from(self.taken) + 4.0)).max(PHASE_GAIN);
+            self.phase += gain * error;
+            self.slope = (self.slope + 0.25 * gain * gain * error).clamp(-limit, limit);
             self.contradictions = 0;
             let weight = f64::from(window.coherence);
             return Some(Reading { hop: window.hop, phase, rate: window.rate, weight });
