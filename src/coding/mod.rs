@@ -5,6 +5,7 @@
 pub mod bits;
 pub mod crc;
 pub mod differential;
+pub mod gmd;
 pub mod golay;
 pub mod hdlc;
 pub mod nrzi;
