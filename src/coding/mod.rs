@@ -5,8 +5,10 @@
 pub mod bits;
 pub mod crc;
 pub mod differential;
+pub mod gmd;
 pub mod golay;
 pub mod hdlc;
+pub mod hdlc_repair;
 pub mod nrzi;
 pub mod randomizer;
 pub mod reed_solomon;

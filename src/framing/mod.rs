@@ -4,6 +4,7 @@
 //! same file. The file opens with its bits drawn, then holds constants with their sources, the
 //! deframer, the encoder, the descriptor and the tests.
 
+pub mod ax100;
 pub mod ax25;
 
 #[cfg(test)]
@@ -186,7 +187,8 @@ impl Options {
 }
 
 /// Every framing.
-pub const REGISTRY: &[&Descriptor] = &[&ax25::AX25, &ax25::AX25_G3RUH];
+pub const REGISTRY: &[&Descriptor] =
+    &[&ax25::AX25, &ax25::AX25_G3RUH, &ax100::ASM_GOLAY, &ax100::FORESAIL_1, &ax100::REED_SOLOMON];
 
 /// Finds a framing by its name or an alias, in any case.
 ///
