@@ -4,6 +4,10 @@
 //! same file. The file opens with its bits drawn, then holds constants with their sources, the
 //! deframer, the encoder, the descriptor and the tests.
 
+pub mod ccsds;
+mod ccsds_deframer;
+mod ccsds_sync;
+
 use std::collections::BTreeMap;
 
 use crate::error::RequestError;
@@ -180,7 +184,12 @@ impl Options {
 }
 
 /// Every framing.
-pub const REGISTRY: &[&Descriptor] = &[];
+pub const REGISTRY: &[&Descriptor] = &[
+    &ccsds::UNCODED,
+    &ccsds::REED_SOLOMON,
+    &ccsds::CONVOLUTIONAL_ONLY,
+    &ccsds::CONCATENATED,
+];
 
 /// Finds a framing by its name or an alias, in any case.
 ///
