@@ -14,16 +14,23 @@ use crate::framing::ccsds_sync::{Found, Line, SyncBuffer, SyncPattern};
 use crate::framing::{Deframed, Deframer, RawFrame, Reject};
 use crate::modulation::{Mapping, SoftBlock};
 
-/// The next sync marker is used for decoding if it is at least this strong.
+/// The next sync marker is used for decoding if it is at least this strong …
 const PIN_STRENGTH: f32 = 2.0;
+/// … and not much weaker than the frame's own: without noise even idle bits are strong.
+const PIN_SHARE: f32 = 0.6;
 /// A frame could begin this many symbols before the end of another one: slips of the demodulator.
 const SLIP_SYMBOLS: u64 = 8;
-/// A sync marker of this strength counts as seen, in the statistics of rejects and against frames
-/// that mean nothing.
+/// A sync marker of this strength counts as seen, in the statistics of rejects and when the code
+/// proves little.
 const SEEN: f32 = 4.4;
-/// Share of the soft symbols' magnitude that the decoded path keeps: .79 on a signal at the limit
-/// (Es/N0 = -1.8 dB), .66 in noise. Only asked where no outer code decides.
-const PLAUSIBLE_PATH: f64 = 0.72;
+/// Share of the soft symbols' magnitude that the decoded path keeps: .95 at Es/N0 = 0 dB, .90 at
+/// -2 dB, .85 in noise, where the decoder finds what fits best. Only asked where no outer code
+/// decides, so that hardly a frame is right below 0 dB.
+const PLAUSIBLE_PATH: f64 = 0.90;
+/// The same behind an outer code. On steady symbols without noise the decoder's ties make a periodic
+/// sequence that a Reed–Solomon code may accept, but the path keeps little of them; of hard
+/// decisions at the limit it keeps .84.
+const PLAUSIBLE_CODED_PATH: f64 = 0.75;
 
 /// When a position is tried.
 #[derive(Debug, Clone, Copy)]
@@ -53,12 +60,13 @@ struct Decoded {
     corrected_symbols: Option<u32>,
     corrected_bits: Option<u32>,
     /// Every codeword was one byte over and over on the channel: what a code makes of an
-    /// unmodulated carrier or of alternating bits.
+    /// unmodulated carrier or of alternating bits. Such words are valid codewords, but no frame: one
+    /// with a header is never like this.
     monotonous: bool,
     /// The code corrected as much as it can.
     at_the_limit: bool,
-    /// The inner decoder's path is far from noise.
-    plausible: bool,
+    /// Share of the soft symbols' magnitude that the inner decoder's path keeps, 1 without one.
+    path_share: f64,
 }
 
 /// How a position came to be tried.
@@ -234,18 +242,22 @@ impl CcsdsDeframer {
         let strength = candidate.found.strength;
         let together =
             candidate.score > self.thresholds.together && strength > self.thresholds.floor;
-        if self.framing.code.is_some() {
-            let sure = strength > SEEN || together;
-            return sure || !(decoded.monotonous || decoded.at_the_limit);
+        if decoded.monotonous {
+            return false;
         }
-        // Noise passes a CRC once in 65536, silence and steady bits are no frame.
-        if decoded.check == Check::Crc && !decoded.monotonous && strength > self.thresholds.floor {
+        if self.framing.code.is_some() {
+            return decoded.path_share > PLAUSIBLE_CODED_PATH
+                && (strength > SEEN || together || !decoded.at_the_limit);
+        }
+        let plausible = decoded.path_share > PLAUSIBLE_PATH;
+        // Noise passes a CRC once in 65536.
+        if decoded.check == Check::Crc && strength > self.thresholds.floor {
             return true;
         }
         if candidate.expected {
-            return decoded.plausible && strength > EXPECTED_UNCHECKED;
+            return plausible && strength > EXPECTED_UNCHECKED;
         }
-        if !(decoded.plausible && (strength > self.thresholds.alone || together)) {
+        if !(plausible && (strength > self.thresholds.alone || together)) {
             return false;
         }
         // Nothing vouches for it: not if it would hide a stronger one.
@@ -291,14 +303,14 @@ impl CcsdsDeframer {
         self.hard_bits(position, found);
         let precoded = self.buffer.pattern().precoded.last().copied().unwrap_or(0);
         let mut corrected_bits = None;
-        let mut plausible = true;
+        let mut path_share = 1.0;
         if let Some(viterbi) = &self.viterbi {
             self.decoded_bits.truncate(self.codeblock_bits);
             let state = self.buffer.pattern().state;
             let path =
                 viterbi.compare(&self.upright[..block_symbols], &self.decoded_bits, state);
             corrected_bits = Some(path.corrected_bits);
-            plausible = path.metric > PLAUSIBLE_PATH * path.magnitude;
+            path_share = path.metric / path.magnitude.max(f64::MIN_POSITIVE);
         }
         if self.framing.precoding {
             let mut previous = precoded;
@@ -343,7 +355,7 @@ impl CcsdsDeframer {
             corrected_bits,
             monotonous,
             at_the_limit,
-            plausible,
+            path_share,
         })
     }
 
@@ -370,15 +382,15 @@ impl CcsdsDeframer {
         let same = self.buffer.rho(next, found.alternating)
             * if pattern.alternates { 1.0 } else { found.sign };
         let other = self.buffer.rho(next, !found.alternating);
-        let inverted = match (self.line.precoding, pattern.alternates) {
-            (false, false) => (same > PIN_STRENGTH).then_some(0),
-            (false, true) => (same.abs() > PIN_STRENGTH).then_some(0),
-            (true, false) => (same.abs() > PIN_STRENGTH).then_some(u8::from(same < 0.0)),
-            (true, true) => (same.abs().max(other.abs()) > PIN_STRENGTH)
-                .then_some(u8::from(other.abs() > same.abs())),
+        let threshold = PIN_STRENGTH.max(PIN_SHARE * found.strength);
+        let (strength, inverted) = match (self.line.precoding, pattern.alternates) {
+            (false, false) => (same, 0),
+            (false, true) => (same.abs(), 0),
+            (true, false) => (same.abs(), u8::from(same < 0.0)),
+            (true, true) => (same.abs().max(other.abs()), u8::from(other.abs() > same.abs())),
         };
         self.pins.clear();
-        if let Some(inverted) = inverted {
+        if strength > threshold {
             self.pins.resize(self.codeblock_bits, FREE);
             self.pins.extend(pattern.precoded.iter().map(|bit| bit ^ inverted));
         }

@@ -7,6 +7,8 @@
 pub mod ccsds;
 mod ccsds_deframer;
 mod ccsds_sync;
+#[cfg(test)]
+mod ccsds_testing;
 
 use std::collections::BTreeMap;
 
