@@ -6,8 +6,13 @@ pub mod bits;
 pub mod convolutional;
 pub mod crc;
 pub mod differential;
+pub mod golay;
+pub mod hdlc;
+pub mod nrzi;
 pub mod randomizer;
 pub mod reed_solomon;
+pub mod scrambler;
+pub mod sync;
 
 pub use convolutional::{ConvolutionalEncoder, ViterbiDecoder};
 pub use crc::Crc;

@@ -24,6 +24,8 @@ use crate::modulation::Mapping;
 const CODER_MEMORY_SYMBOLS: usize = 12;
 /// Positions correlated at a time.
 const BLOCK: usize = 128;
+/// Soft symbols are clipped here: certain anyway, and no impulse outweighs the rest.
+const CLIP: f32 = 64.0;
 /// Energy below which there is nothing to correlate.
 const MIN_ENERGY: f32 = 1e-30;
 
@@ -188,13 +190,9 @@ impl SyncBuffer {
 
     /// Takes symbols and correlates as far as they go. NaN counts as an erasure.
     pub fn extend(&mut self, symbols: &[f32]) {
-        // Bounded, so that no square overflows.
-        const LIMIT: f32 = 1e6;
-        self.symbols.extend(
-            symbols
-                .iter()
-                .map(|&x| if x.is_nan() { 0.0 } else { x.clamp(-LIMIT, LIMIT) }),
-        );
+        let clipped =
+            symbols.iter().map(|&x| if x.is_nan() { 0.0 } else { x.clamp(-CLIP, CLIP) });
+        self.symbols.extend(clipped);
         self.correlate();
     }
 

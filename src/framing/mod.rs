@@ -4,11 +4,17 @@
 //! same file. The file opens with its bits drawn, then holds constants with their sources, the
 //! deframer, the encoder, the descriptor and the tests.
 
+pub mod ax25;
 pub mod ccsds;
 mod ccsds_deframer;
 mod ccsds_sync;
 #[cfg(test)]
 mod ccsds_testing;
+pub mod usp;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+pub(crate) mod testing;
 
 use std::collections::BTreeMap;
 
@@ -187,10 +193,13 @@ impl Options {
 
 /// Every framing.
 pub const REGISTRY: &[&Descriptor] = &[
+    &ax25::AX25,
+    &ax25::AX25_G3RUH,
     &ccsds::UNCODED,
     &ccsds::REED_SOLOMON,
     &ccsds::CONVOLUTIONAL_ONLY,
     &ccsds::CONCATENATED,
+    &usp::USP,
 ];
 
 /// Finds a framing by its name or an alias, in any case.
