@@ -419,9 +419,7 @@ fn forward_body<const DIFFERENTIAL: bool>(
                 phase_sign *= forward.phase_step;
                 second *= phase_sign;
             }
-            butterflies::<DIFFERENTIAL>(
-                signs, first, second, old, new, mark, row_zero, row_one,
-            );
+            butterflies::<DIFFERENTIAL>(signs, first, second, old, new, mark, row_zero, row_one);
             if let Some(&pin) = forward.pins.get(k)
                 && pin != FREE
             {
@@ -708,11 +706,7 @@ mod tests {
             let mut decoder = ViterbiDecoder::with_channel(Convention::Ccsds, differential);
             for scale in [1e-30f32, 1e-3, 1.0, 1e6, f32::INFINITY] {
                 let llr: Vec<f32> = channel.iter().map(|&bit| scale * sign(bit)).collect();
-                decoder.decode(
-                    &llr,
-                    &Known { start: Some(0), ..Known::default() },
-                    &mut decoded,
-                );
+                decoder.decode(&llr, &Known { start: Some(0), ..Known::default() }, &mut decoded);
                 assert_eq!(decoded, bits, "{scale}");
             }
             let values = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, 1e38, -1e-40];

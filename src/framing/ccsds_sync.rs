@@ -190,8 +190,7 @@ impl SyncBuffer {
 
     /// Takes symbols and correlates as far as they go. NaN counts as an erasure.
     pub fn extend(&mut self, symbols: &[f32]) {
-        let clipped =
-            symbols.iter().map(|&x| if x.is_nan() { 0.0 } else { x.clamp(-CLIP, CLIP) });
+        let clipped = symbols.iter().map(|&x| if x.is_nan() { 0.0 } else { x.clamp(-CLIP, CLIP) });
         self.symbols.extend(clipped);
         self.correlate();
     }
@@ -205,7 +204,8 @@ impl SyncBuffer {
     /// Forgets everything before a position.
     pub fn forget(&mut self, position: u64) {
         let count = usize::try_from(position.saturating_sub(self.first)).unwrap_or(usize::MAX);
-        let count = count.min(self.plain.len());
+        // The next position's pattern begins up to two symbols before it.
+        let count = count.min(self.plain.len().saturating_sub(self.plain_start()));
         // Moving what remains is worth it only now and then.
         if count > 4096 && count > self.symbols.len() / 2 {
             self.symbols.drain(..count);
@@ -285,8 +285,7 @@ impl SyncBuffer {
                 &mut energy[..ready],
             );
             for k in 0..ready {
-                let scale =
-                    if energy[k] > MIN_ENERGY { 1.0 / energy[k].sqrt() } else { 0.0 };
+                let scale = if energy[k] > MIN_ENERGY { 1.0 / energy[k].sqrt() } else { 0.0 };
                 self.plain.push((even[k] + odd[k]) * scale);
                 let alternating = (even[k] - odd[k]) * scale;
                 self.alternating.push(if self.pattern.alternates { alternating } else { 0.0 });
