@@ -390,7 +390,7 @@ impl CcsdsDeframer {
             self.pins.extend(pattern.precoded.iter().map(|bit| bit ^ inverted));
         }
         let known = Known { start: Some(pattern.state), end: None, pins: &self.pins };
-        viterbi.decode(&self.upright, &known, &mut self.decoded_bits);
+        viterbi.decode_bits(&self.upright, &known, &mut self.decoded_bits);
     }
 
     /// Corrects the codewords interleaved in `codeblock`. `Some(None)`: there is no code.

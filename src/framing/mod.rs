@@ -4,6 +4,7 @@
 //! same file. The file opens with its bits drawn, then holds constants with their sources, the
 //! deframer, the encoder, the descriptor and the tests.
 
+pub mod ax100;
 pub mod ax25;
 pub mod ccsds;
 mod ccsds_deframer;
@@ -195,6 +196,9 @@ impl Options {
 pub const REGISTRY: &[&Descriptor] = &[
     &ax25::AX25,
     &ax25::AX25_G3RUH,
+    &ax100::ASM_GOLAY,
+    &ax100::FORESAIL_1,
+    &ax100::REED_SOLOMON,
     &ccsds::UNCODED,
     &ccsds::REED_SOLOMON,
     &ccsds::CONVOLUTIONAL_ONLY,
