@@ -6,9 +6,12 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use tulpar::coding::convolutional::{Convention, ConvolutionalEncoder, Known, ViterbiDecoder};
 use tulpar::coding::reed_solomon::CCSDS_E16_DUAL;
 use tulpar::coding::sync::SyncWord;
 use tulpar::coding::{crc, gmd, golay, hdlc};
+use tulpar::framing::{Deframed, Options};
+use tulpar::modulation::{Mapping, SoftBlock};
 
 fn random_bytes(n: usize) -> Vec<u8> {
     let mut bytes = vec![0; n];
@@ -108,5 +111,64 @@ fn sync(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(kernels, reed_solomon, crc, golay, hdlc, sync);
+fn convolutional(c: &mut Criterion) {
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let mut group = c.benchmark_group("convolutional_k7");
+    group.throughput(Throughput::Elements(10_200));
+    let data: Vec<u8> = (0..10_200).map(|_| rng.random_range(0..2)).collect();
+    let mut out = Vec::new();
+    group.bench_function("encode", |b| {
+        b.iter(|| {
+            out.clear();
+            ConvolutionalEncoder::new(Convention::Ccsds).encode(black_box(&data), &mut out);
+        });
+    });
+    let llrs = random_llrs(20_400);
+    let known = Known { start: Some(0), ..Known::default() };
+    for (name, mut decoder) in [
+        ("viterbi_64", ViterbiDecoder::new(Convention::Ccsds)),
+        ("viterbi_joint_128", ViterbiDecoder::differential(Convention::Ccsds)),
+    ] {
+        group.bench_function(name, |b| {
+            b.iter(|| decoder.decode(black_box(&llrs), &known, &mut out));
+        });
+    }
+    group.finish();
+}
+
+/// What a run of noise costs, per symbol: the search for sync words, and vain tries.
+fn coded_framings(c: &mut Criterion) {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let mut group = c.benchmark_group("deframe_noise");
+    let symbols = 100_000;
+    group.throughput(Throughput::Elements(symbols as u64));
+    for name in ["CCSDS Concatenated", "CCSDS Reed-Solomon", "USP"] {
+        let framing = tulpar::framing::build(name, &Options::default()).unwrap();
+        let block = SoftBlock {
+            run: 0,
+            first_symbol: 0,
+            first_sample: 0.0,
+            samples_per_symbol: 4.0,
+            frequency_offset_hz: 0.0,
+            esn0_db: 0.0,
+            mapping: Mapping::Direct,
+            llr: (0..symbols)
+                .map(|_| (0..4).map(|_| rng.random_range(-2.0..2.0f32)).sum())
+                .collect(),
+            end: false,
+        };
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let mut found = Deframed::default();
+                let mut deframer = framing.deframer(Mapping::Direct);
+                deframer.push(black_box(&block), &mut found);
+                deframer.finish(&mut found);
+                found
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(kernels, reed_solomon, crc, golay, hdlc, sync, convolutional, coded_framings);
 criterion_main!(kernels);
