@@ -131,10 +131,9 @@ mod tests {
                 let sample = block.first_sample + i as f64 * block.samples_per_symbol;
                 let symbol = sample / samples_per_symbol - silence as f64 - 0.5;
                 let nearest = symbol.round();
-                if nearest >= 0.0 && (symbol - nearest).abs() < 0.4 {
-                    if let Some(bit) = bits.get(nearest as usize) {
-                        right[nearest as usize] |= (*llr < 0.0) == (*bit == 1);
-                    }
+                let near = nearest >= 0.0 && (symbol - nearest).abs() < 0.4;
+                if let Some(bit) = bits.get(nearest as usize).filter(|_| near) {
+                    right[nearest as usize] |= (*llr < 0.0) == (*bit == 1);
                 }
             }
         }
