@@ -3,6 +3,7 @@
 //! Soft symbols are log-likelihood ratios, positive = bit 0. Bits are `u8` 0 or 1.
 
 pub mod bits;
+pub mod convolutional;
 pub mod crc;
 pub mod differential;
 pub mod golay;
@@ -13,6 +14,7 @@ pub mod reed_solomon;
 pub mod scrambler;
 pub mod sync;
 
+pub use convolutional::{ConvolutionalEncoder, ViterbiDecoder};
 pub use crc::Crc;
 pub use differential::SoftDifferential;
 pub use randomizer::Randomizer;
