@@ -4,6 +4,8 @@
 //! slice of the band it wants ([`Channel`]), demodulates samples of that slice into runs of soft
 //! symbols ([`Demodulator`]), and modulates bits for the simulator ([`Modulator`]).
 
+pub mod fm_audio;
+
 use num_complex::Complex32;
 
 use crate::error::RequestError;
