@@ -147,7 +147,9 @@ impl Deframer {
 
     fn flag(&mut self) -> Option<Result<Content<'_>, Fault>> {
         let was_open = std::mem::replace(&mut self.open, true);
-        let first_bit = std::mem::replace(&mut self.first_bit, self.position - 8);
+        // The first 0 of a flag may have gone before the first bit.
+        let flag_bit = self.position.saturating_sub(8);
+        let first_bit = std::mem::replace(&mut self.first_bit, flag_bit);
         let partial_bits = std::mem::take(&mut self.partial_bits);
         std::mem::swap(&mut self.bytes, &mut self.found);
         self.bytes.clear();
@@ -290,6 +292,8 @@ mod tests {
         let found: Vec<_> =
             run(&mut Deframer::new(0, 50), &bits).into_iter().filter_map(Result::ok).collect();
         assert_eq!(found, slow(&bits, 0, 50));
+        let cut = run(&mut Deframer::new(0, 50), &[1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0]);
+        assert!(cut.is_empty());
         let one = run(&mut Deframer::new(0, 50), &vec![1; 1000]);
         let zero = run(&mut Deframer::new(0, 50), &vec![0; 1000]);
         assert!(one.is_empty() && zero.is_empty());

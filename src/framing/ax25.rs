@@ -1,0 +1,343 @@
+//! AX.25 frames, with and without G3RUH's scrambler.
+//!
+//! ```text
+//!  flag | destination 7 | source 7 | [digipeaters 7 each] | control 1 | PID, information | FCS 2 | flag
+//!  7E     ASCII << 1,     bit 0 of a byte: last address                   not handed on           7E
+//!
+//!  sent:      bytes ─► HDLC stuffing ─► [1/(1 + x^12 + x^17)] ─► NRZI ─► channel bits
+//!  received:  soft symbols ─► hard ─► NRZI ─► [1 + x^12 + x^17] ─► flags, destuffing, FCS
+//! ```
+//!
+//! NRZI makes the polarity irrelevant. Symbols of [`Mapping::Differential`] are turned into channel
+//! bits first (NRZI twice in effect).
+//!
+//! A CRC of 16 bits passes once in 65536 flag pairs by chance, so the two callsigns must be
+//! plausible too: at least ten of their twelve characters are letters, digits or spaces with bit 0
+//! clear. Real downlinks send lower case and wrong extension bits, so there is no stricter rule.
+//!
+//! References: *AX.25 Link Access Protocol for Amateur Packet Radio*, version 2.2 (1998), sections
+//! 3 and 3.12; J. R. Miller (G3RUH), *9600 Baud Packet Radio Modem Design* (1988).
+
+use crate::coding::bits::hard;
+use crate::coding::differential::DifferentialDecoder;
+use crate::coding::hdlc::{self, Fault};
+use crate::coding::nrzi::{NrziDecoder, NrziEncoder};
+use crate::coding::scrambler::{Descrambler, Scrambler};
+use crate::error::RequestError;
+use crate::frame::Check;
+use crate::framing::{
+    Deframed, Deframer, Descriptor, FrameEncoder, Framing, Options, RawFrame, Reject,
+};
+use crate::modulation::{Mapping, Preference, SoftBlock};
+
+/// Shortest frame: two addresses and the control field (AX.25 2.2, 3.1, without FCS).
+pub const MIN_BYTES: usize = 15;
+
+/// Longest frame that is looked for, without FCS. The standard's limit is 330; satellites that
+/// raise it stay well below this.
+pub const MAX_BYTES: usize = 4094;
+
+/// Plausible characters that the two callsigns must have, of twelve.
+const MIN_PLAUSIBLE: usize = 10;
+
+/// Plain AX.25: HDLC and NRZI.
+pub static AX25: Descriptor = Descriptor {
+    name: "AX.25",
+    aliases: &["ax25"],
+    summary: "AX.25 in HDLC frames with NRZI, not scrambled: AFSK 1200 and slow FSK",
+    reference: "AX.25 2.2 (1998)",
+    options: &[],
+    build: |_: &Options| Ok(Box::new(Ax25 { scrambled: false })),
+};
+
+/// AX.25 with the scrambler of G3RUH's modem.
+pub static AX25_G3RUH: Descriptor = Descriptor {
+    name: "AX.25 G3RUH",
+    aliases: &["ax25 g3ruh", "ax25-g3ruh", "ax.25-g3ruh", "g3ruh"],
+    summary: "AX.25 in HDLC frames, scrambled with 1 + x^12 + x^17, NRZI: most FSK and BPSK CubeSats",
+    reference: "AX.25 2.2 (1998); G3RUH, 9600 Baud Packet Radio Modem Design (1988)",
+    options: &[],
+    build: |_: &Options| Ok(Box::new(Ax25 { scrambled: true })),
+};
+
+/// Whether the addresses of a frame could be callsigns.
+pub fn plausible_addresses(bytes: &[u8]) -> bool {
+    let plausible = |byte: &u8| {
+        let character = byte >> 1;
+        byte & 1 == 0 && (character.is_ascii_alphanumeric() || character == b' ')
+    };
+    bytes.len() >= MIN_BYTES
+        && bytes[..6].iter().chain(&bytes[7..13]).filter(|b| plausible(b)).count() >= MIN_PLAUSIBLE
+}
+
+struct Ax25 {
+    scrambled: bool,
+}
+
+impl Framing for Ax25 {
+    fn deframer(&self, mapping: Mapping) -> Box<dyn Deframer> {
+        Box::new(Ax25Deframer {
+            differential: match mapping {
+                Mapping::Direct => None,
+                Mapping::Differential => Some(DifferentialDecoder::default()),
+            },
+            nrzi: NrziDecoder::default(),
+            descrambler: self.scrambled.then(Descrambler::default),
+            hdlc: hdlc::Deframer::new(MIN_BYTES, MAX_BYTES),
+        })
+    }
+
+    fn encoder(&self) -> Box<dyn FrameEncoder> {
+        Box::new(Ax25Encoder {
+            scrambler: self.scrambled.then(Scrambler::default),
+            nrzi: NrziEncoder::default(),
+            after_flag: false,
+            scratch: Vec::new(),
+        })
+    }
+
+    fn preference(&self) -> Preference {
+        Preference::default()
+    }
+
+    fn frame_bytes(&self) -> (usize, usize) {
+        (MIN_BYTES, MAX_BYTES)
+    }
+}
+
+struct Ax25Deframer {
+    differential: Option<DifferentialDecoder>,
+    nrzi: NrziDecoder,
+    descrambler: Option<Descrambler>,
+    hdlc: hdlc::Deframer,
+}
+
+impl Deframer for Ax25Deframer {
+    fn push(&mut self, block: &SoftBlock, out: &mut Deframed) {
+        for &llr in &block.llr {
+            let mut bit = hard(llr);
+            if let Some(differential) = &mut self.differential {
+                bit = differential.decode(bit);
+            }
+            bit = self.nrzi.decode(bit);
+            if let Some(descrambler) = &mut self.descrambler {
+                bit = descrambler.descramble(bit);
+            }
+            match self.hdlc.push(bit) {
+                None => {}
+                Some(Err(Fault::Length)) => out.reject(Reject::Length),
+                Some(Err(Fault::Check)) => out.reject(Reject::Check),
+                Some(Ok(content)) if !plausible_addresses(content.bytes) => {
+                    out.reject(Reject::Header);
+                }
+                Some(Ok(content)) => out.frames.push(RawFrame {
+                    bytes: content.bytes.to_vec(),
+                    first_symbol: content.first_bit,
+                    end_symbol: content.end_bit,
+                    check: Check::Crc,
+                    corrected_symbols: None,
+                    corrected_bits: None,
+                    repaired_bits: None,
+                }),
+            }
+        }
+    }
+
+    fn finish(&mut self, _out: &mut Deframed) {}
+
+    fn settled_symbol(&self) -> u64 {
+        self.hdlc.settled_bit()
+    }
+}
+
+struct Ax25Encoder {
+    scrambler: Option<Scrambler>,
+    nrzi: NrziEncoder,
+    /// The last thing sent was a flag, which opens the next frame.
+    after_flag: bool,
+    scratch: Vec<u8>,
+}
+
+/// Flags after the last frame, besides the one that closes it.
+const POSTAMBLE_FLAGS: usize = 5;
+
+impl Ax25Encoder {
+    /// Sends what is in `scratch`.
+    fn send(&mut self, bits: &mut Vec<u8>) {
+        for &bit in &self.scratch {
+            let scrambled = match &mut self.scrambler {
+                Some(scrambler) => scrambler.scramble(bit),
+                None => bit,
+            };
+            bits.push(self.nrzi.encode(scrambled));
+        }
+        self.scratch.clear();
+    }
+
+    fn flags(&mut self, count: usize, bits: &mut Vec<u8>) {
+        for _ in 0..count {
+            hdlc::encode_flag(&mut self.scratch);
+            self.after_flag = true;
+        }
+        self.send(bits);
+    }
+}
+
+impl FrameEncoder for Ax25Encoder {
+    fn preamble(&mut self, symbols: usize, bits: &mut Vec<u8>) {
+        self.flags(symbols.div_ceil(8), bits);
+    }
+
+    fn frame(&mut self, bytes: &[u8], bits: &mut Vec<u8>) -> Result<(), RequestError> {
+        if !(MIN_BYTES..=MAX_BYTES).contains(&bytes.len()) {
+            return Err(RequestError::new(
+                "frame",
+                format!("{} bytes do not fit AX.25", bytes.len()),
+                format!("accepted: {MIN_BYTES} to {MAX_BYTES} bytes"),
+            ));
+        }
+        if !self.after_flag {
+            hdlc::encode_flag(&mut self.scratch);
+        }
+        hdlc::encode_frame(bytes, &mut self.scratch);
+        self.flags(1, bits);
+        Ok(())
+    }
+
+    fn postamble(&mut self, bits: &mut Vec<u8>) {
+        self.flags(POSTAMBLE_FLAGS, bits);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::framing::testing::{self, Chunking};
+    use rand::{RngCore, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    fn frame(rng: &mut ChaCha8Rng, length: usize) -> Vec<u8> {
+        let mut bytes: Vec<u8> =
+            b"TA2NBEj4M1ILON".iter().map(|c| (c & 0x7F) << 1).chain([0x03]).collect();
+        bytes[6] = 0x60;
+        bytes[13] = 0x61;
+        bytes.resize(length, 0);
+        rng.fill_bytes(&mut bytes[15..]);
+        bytes
+    }
+
+    fn framings() -> [Box<dyn Framing>; 2] {
+        [&AX25, &AX25_G3RUH].map(|d| (d.build)(&Options::default()).unwrap())
+    }
+
+    #[test]
+    fn round_trip_in_any_mapping_polarity_and_chunking() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for framing in framings() {
+            let sent: Vec<Vec<u8>> =
+                [15, 16, 17, 60, 118, 300, 4094].map(|length| frame(&mut rng, length)).to_vec();
+            testing::round_trip(framing.as_ref(), &sent, Check::Crc, &mut rng);
+        }
+    }
+
+    /// A frame of 118 bytes whose first flag is at a known place.
+    #[test]
+    fn positions_count_from_the_opening_flag() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        for framing in framings() {
+            let mut encoder = framing.encoder();
+            let mut bits = Vec::new();
+            encoder.preamble(77, &mut bits);
+            assert_eq!(bits.len(), 80);
+            encoder.frame(&frame(&mut rng, 118), &mut bits).unwrap();
+            let end = bits.len() as u64;
+            encoder.postamble(&mut bits);
+            assert!(bits.len() as u64 >= end + 36);
+            let llrs = testing::llrs(&bits, Mapping::Direct);
+            let out = testing::deframe(framing.as_ref(), Mapping::Direct, &llrs, Chunking::Whole);
+            assert_eq!((out.frames[0].first_symbol, out.frames[0].end_symbol), (72, end));
+        }
+    }
+
+    /// The opening flag may be the first of the run: there is no memory before it.
+    #[test]
+    fn four_flags_suffice_at_the_start_of_a_run() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for (framing, symbols) in framings().iter().zip([9, 32]) {
+            // NRZI needs the level before the flag, the descrambler 17 of them.
+            for level in [0, 1] {
+                let mut encoder = framing.encoder();
+                let mut bits = Vec::new();
+                encoder.preamble(64, &mut bits);
+                bits.drain(..64 - symbols);
+                encoder.frame(&frame(&mut rng, 118), &mut bits).unwrap();
+                bits.iter_mut().for_each(|b| *b ^= level);
+                let llrs = testing::llrs(&bits, Mapping::Direct);
+                let out =
+                    testing::deframe(framing.as_ref(), Mapping::Direct, &llrs, Chunking::Whole);
+                assert_eq!(out.frames.len(), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn one_wrong_bit_loses_one_frame_and_is_counted() {
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        for framing in framings() {
+            let mut encoder = framing.encoder();
+            let mut bits = Vec::new();
+            encoder.preamble(80, &mut bits);
+            for _ in 0..3 {
+                encoder.frame(&frame(&mut rng, 100), &mut bits).unwrap();
+            }
+            encoder.postamble(&mut bits);
+            let middle = bits.len() / 2;
+            bits[middle] ^= 1;
+            let llrs = testing::llrs(&bits, Mapping::Direct);
+            let out = testing::deframe(framing.as_ref(), Mapping::Direct, &llrs, Chunking::Whole);
+            assert_eq!(out.frames.len(), 2);
+            assert!(out.rejects.iter().sum::<u64>() >= 1);
+        }
+    }
+
+    #[test]
+    fn addresses_must_be_plausible() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let mut bytes = frame(&mut rng, 40);
+        assert!(plausible_addresses(&bytes));
+        bytes[0] |= 1;
+        bytes[12] = 0xFE;
+        assert!(plausible_addresses(&bytes));
+        bytes[1] = b'%' << 1;
+        assert!(!plausible_addresses(&bytes));
+        assert!(!plausible_addresses(&bytes[..14]));
+        assert!(!plausible_addresses(&[]));
+        // A right FCS does not save it.
+        let framing = &framings()[0];
+        let mut encoder = framing.encoder();
+        let mut bits = Vec::new();
+        encoder.frame(&bytes, &mut bits).unwrap();
+        let llrs = testing::llrs(&bits, Mapping::Direct);
+        let out = testing::deframe(framing.as_ref(), Mapping::Direct, &llrs, Chunking::Whole);
+        assert!(out.frames.is_empty());
+        assert_eq!(out.rejects[Reject::Header as usize], 1);
+    }
+
+    #[test]
+    fn lengths_out_of_range_are_refused() {
+        for framing in framings() {
+            for length in [0, 14, 4095] {
+                assert!(framing.encoder().frame(&vec![0; length], &mut Vec::new()).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn garbage_gives_no_frames() {
+        let mut rng = ChaCha8Rng::seed_from_u64(6);
+        for framing in framings() {
+            testing::garbage(framing.as_ref(), 200_000, &mut rng);
+        }
+    }
+}
