@@ -228,8 +228,7 @@ impl Acquisition {
             previous = [p, previous[0]];
             self.band[k.rem_euclid(band) as usize] = x * amplitude;
         }
-        // NaN never passes either comparison the wrong way round: power must be positive.
-        if !(power > 0.0) || line > CARRIER_SHARE * power {
+        if power <= 0.0 || power.is_nan() || line > CARRIER_SHARE * power {
             return None;
         }
         let scale = power.sqrt().recip();
@@ -323,10 +322,10 @@ mod tests {
             let m = fast_length(n);
             assert!(m >= n && (n < 12 || m < 2 * n));
             let mut rest = m;
-            while rest % 2 == 0 {
+            while rest.is_multiple_of(2) {
                 rest /= 2;
             }
-            while rest % 3 == 0 {
+            while rest.is_multiple_of(3) {
                 rest /= 3;
             }
             assert_eq!(rest, 1);

@@ -181,7 +181,7 @@ impl Settings {
             phase_window_symbols: if coded {
                 384.min(window_symbols * 3 / 4)
             } else {
-                whole(0.5 * drifting, 96).min(96).max(48)
+                ((0.5 * drifting) as usize).clamp(48, 96)
             },
             decision_window_symbols: if coded { 0 } else { 64 },
             piece_symbols: if coded && baud >= 4800.0 { 32_768 } else { 12_288 },
@@ -224,7 +224,7 @@ fn plan(
     check_rate(parameters)?;
     let baud = parameters.symbol_rate_bd;
     let (offset_hz, band_hz) = carrier_and_band(parameters, reception);
-    if !(band_hz >= 0.55 * baud) {
+    if band_hz < 0.55 * baud || band_hz.is_nan() {
         return Err(RequestError::new(
             "symbol rate",
             format!(

@@ -219,7 +219,7 @@ impl Interpolator {
                 }
             }
             tick += 1.0;
-            if !(position < end) {
+            if position >= end || position.is_nan() {
                 break;
             }
             if position < 2.0 {
