@@ -5,6 +5,7 @@
 //! symbols ([`Demodulator`]), and modulates bits for the simulator ([`Modulator`]).
 
 pub mod fm_audio;
+pub mod psk;
 
 use num_complex::Complex32;
 
@@ -197,7 +198,7 @@ pub struct DemodulatorPlan {
 }
 
 /// Every modulation.
-pub const REGISTRY: &[&Descriptor] = &[];
+pub const REGISTRY: &[&Descriptor] = &[&psk::BPSK, &psk::DBPSK];
 
 /// Finds a modulation by its name or an alias, in any case.
 ///
