@@ -4,6 +4,7 @@
 //! slice of the band it wants ([`Channel`]), demodulates samples of that slice into runs of soft
 //! symbols ([`Demodulator`]), and modulates bits for the simulator ([`Modulator`]).
 
+pub mod afsk;
 pub mod fm_audio;
 pub mod psk;
 
@@ -198,7 +199,7 @@ pub struct DemodulatorPlan {
 }
 
 /// Every modulation.
-pub const REGISTRY: &[&Descriptor] = &[&psk::BPSK, &psk::DBPSK];
+pub const REGISTRY: &[&Descriptor] = &[&psk::BPSK, &psk::DBPSK, &afsk::AFSK];
 
 /// Finds a modulation by its name or an alias, in any case.
 ///

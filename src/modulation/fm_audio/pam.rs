@@ -23,14 +23,16 @@ use std::collections::VecDeque;
 use super::detector::{self, Eye, Workspace};
 use super::interpolator::{Interpolator, OVERSAMPLING};
 use super::timing::{
-    HOP_SAMPLES, HOP_SYMBOLS, Reading, TimingLine, WINDOW_HOPS, WindowTiming, fitted_phase,
+    HOP_SAMPLES, HOP_SYMBOLS, Reading, TimingLine, WIDE_HOPS, WindowTiming, fitted_phase,
 };
 use crate::modulation::{Mapping, SoftBlock};
 
-/// Coherence at which a track begins.
-const COHERENCE_ON: f32 = 0.30;
+/// Coherence at which a track begins: 0.1 % of the windows of a discriminator's noise exceed it.
+const COHERENCE_ON: f32 = 0.21;
+/// The same of a wide window.
+const WIDE_COHERENCE_ON: f32 = 0.15;
 /// Coherence at which a window is believed by a track that it agrees with.
-const COHERENCE_HOLD: f32 = 0.20;
+const COHERENCE_HOLD: f32 = 0.12;
 /// A window agrees with a track within this phase, in symbols.
 const AGREEMENT: f64 = 0.2;
 /// Windows in a row on another timing that end a track.
@@ -59,8 +61,10 @@ const PULSE_PHASES: usize = 64;
 /// Taps of the pulse filter.
 const PULSE_TAPS: usize = 2 * OVERSAMPLING + 1;
 
+/// A track looks back this far from the window that it begins with.
+const BACKWARD_HOPS: usize = 128;
 /// Hops of samples kept for tracks.
-const KEPT_HOPS: i64 = 64;
+const KEPT_HOPS: i64 = BACKWARD_HOPS as i64 + MARGIN_HOPS + 8;
 
 #[derive(Debug, Clone)]
 struct Track {
@@ -69,10 +73,8 @@ struct Track {
     readings: VecDeque<Reading>,
     first_hop: i64,
     last_hop: i64,
-    /// Prediction for the last hop looked at.
-    predicted: f64,
-    slope: f64,
-    contradictions: u32,
+    /// For the last hop looked at.
+    prediction: Prediction,
     /// Set when the track takes no more windows.
     ended: bool,
     /// Next knot of the timing, and θ(n) = n/4 + phase at the previous one.
@@ -105,6 +107,8 @@ pub(in crate::modulation) struct PamReceiver {
     /// Last hop whose window was looked at.
     hop: i64,
     windows: Vec<WindowTiming>,
+    /// Windows looked at, the latest first.
+    past: VecDeque<WindowTiming>,
     tracks: Vec<Track>,
     next_run: u64,
     workspace: Workspace,
@@ -133,6 +137,7 @@ impl PamReceiver {
             given: 0,
             hop: 0,
             windows: Vec::new(),
+            past: VecDeque::with_capacity(BACKWARD_HOPS + 1),
             tracks: Vec::new(),
             next_run: 0,
             workspace: Workspace::default(),
@@ -172,7 +177,7 @@ impl PamReceiver {
 
     /// See [`crate::modulation::Demodulator::finish`].
     pub(in crate::modulation) fn finish(&mut self, out: &mut Vec<SoftBlock>) {
-        let symbols = WINDOW_HOPS * HOP_SYMBOLS + 32;
+        let symbols = (WIDE_HOPS / 2 + 1) * HOP_SYMBOLS + 32;
         let padding = (self.interpolator.step() * (symbols * OVERSAMPLING) as f64) as usize
             + self.interpolator.half();
         let start = self.held.len();
@@ -186,6 +191,7 @@ impl PamReceiver {
         self.interpolator.restart();
         self.timing = TimingLine::new();
         self.held.clear();
+        self.past.clear();
         self.first = 0;
         self.given = 0;
         self.hop = 0;
@@ -195,7 +201,7 @@ impl PamReceiver {
     pub(in crate::modulation) fn settled_sample(&self) -> f64 {
         let unborn = self.hop + 1;
         let silent = self.tracks.iter().filter(|t| t.emitted == 0).map(|t| t.first_hop);
-        let hop = silent.fold(unborn, i64::min) - MARGIN_HOPS - 1;
+        let hop = silent.fold(unborn - BACKWARD_HOPS as i64, i64::min) - MARGIN_HOPS - 1;
         (hop as f64 * HOP_SAMPLES as f64 * self.interpolator.step()).max(0.0)
     }
 
@@ -207,10 +213,14 @@ impl PamReceiver {
         for track in &mut tracks {
             taken |= track.look(window);
         }
-        if !taken && window.coherence >= COHERENCE_ON {
-            tracks.push(Track::new(self.next_run, window));
+        let strong = window.coherence >= COHERENCE_ON
+            || window.wide_coherence >= WIDE_COHERENCE_ON && window.coherence >= COHERENCE_HOLD;
+        if strong && !taken {
+            tracks.push(Track::new(self.next_run, window, &self.past));
             self.next_run += 1;
         }
+        self.past.truncate(BACKWARD_HOPS - 1);
+        self.past.push_front(*window);
         for track in &mut tracks {
             self.advance(track, out);
         }
@@ -365,23 +375,40 @@ impl PamReceiver {
 }
 
 impl Track {
-    fn new(run: u64, window: &WindowTiming) -> Self {
+    /// Begins with a window, and goes back through the `past` ones (latest first).
+    fn new(run: u64, window: &WindowTiming, past: &VecDeque<WindowTiming>) -> Self {
+        let slope = window.rate * HOP_SYMBOLS as f64;
         let reading = Reading {
             hop: window.hop,
             phase: window.phase,
             rate: window.rate,
             weight: f64::from(window.coherence),
         };
+        let mut readings = VecDeque::from([reading]);
+        let mut backward = Prediction { phase: window.phase, slope: -slope, contradictions: 0 };
+        let mut first_hop = window.hop;
+        for window in past {
+            match backward.look(window) {
+                Some(reading) => {
+                    readings.push_front(reading);
+                    first_hop = window.hop;
+                }
+                None if backward.contradictions >= CONTRADICTIONS => break,
+                None if first_hop - window.hop >= PATIENCE_HOPS => break,
+                None => {}
+            }
+        }
+        // The slope is better known than from one window if there were others.
+        let last = fitted_phase(readings.iter(), window.hop);
+        let slope = last - fitted_phase(readings.iter(), window.hop - 1);
         Self {
             run,
-            readings: VecDeque::from([reading]),
-            first_hop: window.hop,
+            readings,
+            first_hop,
             last_hop: window.hop,
-            predicted: window.phase,
-            slope: window.rate * HOP_SYMBOLS as f64,
-            contradictions: 0,
+            prediction: Prediction { phase: window.phase, slope, contradictions: 0 },
             ended: false,
-            next_knot: window.hop - MARGIN_HOPS,
+            next_knot: first_hop - MARGIN_HOPS,
             theta: 0.0,
             first_theta: 0.0,
             samples: Vec::new(),
@@ -395,28 +422,46 @@ impl Track {
 
     /// Looks at the next window; true if it belongs to the track.
     fn look(&mut self, window: &WindowTiming) -> bool {
-        self.predicted += self.slope;
-        let error = window.phase - self.predicted;
+        let reading = self.prediction.look(window);
+        if let Some(reading) = reading {
+            self.readings.push_back(reading);
+            self.last_hop = window.hop;
+        }
+        self.ended = self.prediction.contradictions >= CONTRADICTIONS
+            || window.hop - self.last_hop >= PATIENCE_HOPS;
+        reading.is_some()
+    }
+}
+
+/// Where the timing of a track is expected, from hop to hop.
+#[derive(Debug, Clone, Copy)]
+struct Prediction {
+    phase: f64,
+    /// Per hop, in the direction of the looking.
+    slope: f64,
+    /// Coherent windows in a row on another timing.
+    contradictions: u32,
+}
+
+impl Prediction {
+    /// Looks at the next window; its reading if it agrees.
+    fn look(&mut self, window: &WindowTiming) -> Option<Reading> {
+        let limit = RATE_LIMIT * HOP_SYMBOLS as f64;
+        self.phase += self.slope;
+        let error = window.phase - self.phase;
         let error = error - error.round();
-        let taken = window.coherence >= COHERENCE_HOLD && error.abs() <= AGREEMENT;
-        if taken {
-            self.readings.push_back(Reading {
-                hop: window.hop,
-                phase: self.predicted + error,
-                rate: window.rate,
-                weight: f64::from(window.coherence),
-            });
-            let limit = RATE_LIMIT * HOP_SYMBOLS as f64;
-            self.predicted += PHASE_GAIN * error;
+        if window.coherence >= COHERENCE_HOLD && error.abs() <= AGREEMENT {
+            let phase = self.phase + error;
+            self.phase += PHASE_GAIN * error;
             self.slope = (self.slope + SLOPE_GAIN * error).clamp(-limit, limit);
             self.contradictions = 0;
-            self.last_hop = window.hop;
-        } else if window.coherence >= COHERENCE_ON {
+            let weight = f64::from(window.coherence);
+            return Some(Reading { hop: window.hop, phase, rate: window.rate, weight });
+        }
+        if window.coherence >= COHERENCE_ON {
             self.contradictions += 1;
         }
-        self.ended =
-            self.contradictions >= CONTRADICTIONS || window.hop - self.last_hop >= PATIENCE_HOPS;
-        taken
+        None
     }
 }
 
