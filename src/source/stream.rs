@@ -251,7 +251,7 @@ impl<R: Read + Send> Source for StreamSource<R> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn info() -> SourceInfo {
