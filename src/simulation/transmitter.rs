@@ -124,7 +124,8 @@ impl Transmission {
 pub struct SentFrame {
     /// Its bytes.
     pub bytes: Vec<u8>,
-    /// Sample in which the first symbol of its sync word or opening flag begins.
+    /// Sample in which its first channel symbol begins: that of its sync word, or of its first
+    /// address byte where frames share flags (HDLC: the opening flag lies eight bits before).
     pub first_sample: u64,
     /// Sample in which the symbol after its last begins.
     pub end_sample: u64,
@@ -472,7 +473,8 @@ impl Simulator {
             let end_sample = burst.position(cut).floor() as u64;
             let seam_start = burst.position(cut - overlap / 2).floor() as u64;
             let seam_end = burst.position(cut + overlap / 2).floor() as u64;
-            let index = |sample: u64, length: usize| ((sample - base) as usize).min(length);
+            let index =
+                |sample: u64, length: usize| (sample.saturating_sub(base) as usize).min(length);
             let length = made.len();
             burst.seam = made[index(seam_start, length)..index(seam_end, length)].to_vec();
             burst.seam_start = seam_start;
