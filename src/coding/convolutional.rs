@@ -101,11 +101,29 @@ impl Convention {
     /// The two channel bits of a register (bits b0 … b6, b0 lowest).
     #[inline]
     fn channel_bits(self, register: u8) -> [u8; 2] {
+        CHANNEL_BITS[self as usize][usize::from(register & 127)]
+    }
+
+    const fn channel_bit_table(self) -> [[u8; 2]; 128] {
         let [a, b] = self.generators();
         let [u, v] = self.inversions();
-        [parity(register & a) ^ u, parity(register & b) ^ v]
+        let mut table = [[0; 2]; 128];
+        let mut register = 0;
+        while register < 128 {
+            table[register] = [parity(register as u8 & a) ^ u, parity(register as u8 & b) ^ v];
+            register += 1;
+        }
+        table
     }
 }
+
+/// Channel bits by convention and register.
+static CHANNEL_BITS: [[[u8; 2]; 128]; 4] = [
+    Convention::Ccsds.channel_bit_table(),
+    Convention::CcsdsUninverted.channel_bit_table(),
+    Convention::NasaDsn.channel_bit_table(),
+    Convention::NasaDsnUninverted.channel_bit_table(),
+];
 
 /// The sum of the bits, modulo 2.
 #[inline]
@@ -255,18 +273,25 @@ impl ViterbiDecoder {
     /// What is known must not contradict itself; if it does, the bits are arbitrary. NaN counts as
     /// an erasure.
     pub fn decode(&mut self, llr: &[f32], known: &Known<'_>, bits: &mut Vec<u8>) -> Path {
+        let start = self.decode_bits(llr, known, bits);
+        self.compare(llr, bits, start)
+    }
+
+    /// Like [`decode`](Self::decode), without the comparison of what was decoded with what was
+    /// received. Returns the state before the block.
+    pub fn decode_bits(&mut self, llr: &[f32], known: &Known<'_>, bits: &mut Vec<u8>) -> u8 {
         if !self.differential || known.start.is_some() {
             return self.decode_from(llr, known, None, bits);
         }
         // An unknown start state leaves both halves of the joint trellis.
-        let path = self.decode_from(llr, known, Some(0), bits);
+        let start = self.decode_from(llr, known, Some(0), bits);
         let mut other = Vec::with_capacity(bits.len());
-        let other_path = self.decode_from(llr, known, Some(1), &mut other);
-        if other_path.metric > path.metric {
+        let other_start = self.decode_from(llr, known, Some(1), &mut other);
+        if self.compare(llr, &other, other_start).metric > self.compare(llr, bits, start).metric {
             std::mem::swap(bits, &mut other);
-            return other_path;
+            return other_start;
         }
-        path
+        start
     }
 
     /// Decodes from the known start state, or from those states whose f(s) is `half`.
@@ -276,7 +301,7 @@ impl ViterbiDecoder {
         known: &Known<'_>,
         half: Option<u8>,
         bits: &mut Vec<u8>,
-    ) -> Path {
+    ) -> u8 {
         let steps = llr.len() / 2;
         let llr = &llr[..2 * steps];
         bits.clear();
@@ -325,7 +350,7 @@ impl ViterbiDecoder {
             let decision = self.decisions[k / 8 * STATES + decision_index(state)] >> (k % 8) & 1;
             state = state >> 1 | usize::from(decision) << 5;
         }
-        self.compare(llr, bits, state as u8)
+        state as u8
     }
 
     /// Compares the soft symbols of a block with the path of data bits `bits` from state `start`.
@@ -337,7 +362,8 @@ impl ViterbiDecoder {
             for (&soft, channel_bit) in pair.iter().zip(encoder.next(bit)) {
                 phase = if self.differential { phase ^ channel_bit } else { channel_bit };
                 let soft = clean(soft);
-                let agreement = soft * sign(phase);
+                // The sign bit of the soft symbol ⊕ that of the path.
+                let agreement = f32::from_bits(soft.to_bits() ^ u32::from(phase) << 31);
                 path.metric += f64::from(agreement);
                 path.magnitude += f64::from(soft.abs());
                 path.corrected_bits += u32::from(agreement < 0.0);
@@ -419,9 +445,7 @@ fn forward_body<const DIFFERENTIAL: bool>(
                 phase_sign *= forward.phase_step;
                 second *= phase_sign;
             }
-            butterflies::<DIFFERENTIAL>(
-                signs, first, second, old, new, mark, row_zero, row_one,
-            );
+            butterflies::<DIFFERENTIAL>(signs, first, second, old, new, mark, row_zero, row_one);
             if let Some(&pin) = forward.pins.get(k)
                 && pin != FREE
             {
@@ -708,11 +732,7 @@ mod tests {
             let mut decoder = ViterbiDecoder::with_channel(Convention::Ccsds, differential);
             for scale in [1e-30f32, 1e-3, 1.0, 1e6, f32::INFINITY] {
                 let llr: Vec<f32> = channel.iter().map(|&bit| scale * sign(bit)).collect();
-                decoder.decode(
-                    &llr,
-                    &Known { start: Some(0), ..Known::default() },
-                    &mut decoded,
-                );
+                decoder.decode(&llr, &Known { start: Some(0), ..Known::default() }, &mut decoded);
                 assert_eq!(decoded, bits, "{scale}");
             }
             let values = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, 1e38, -1e-40];

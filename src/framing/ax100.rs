@@ -56,13 +56,15 @@ const FLAGS: u16 = 0x600;
 /// rate of 10 % fewer than 1 % are missed, noise passes once in 200 symbols.
 const SYNC_THRESHOLD: f32 = 2.8;
 /// |ρ| from which on erasures and more header hypotheses are worth their time.
-const GOOD_SYNC: f32 = 3.3;
+const GOOD_SYNC: f32 = 3.4;
 /// |ρ| from which on a failure is counted as a rejected frame (five wrong bits: 3.89).
 const SURE_SYNC: f32 = 3.85;
 
 /// Header hypotheses tried, and how much less likely than the first they may be, in nats.
 const HYPOTHESES: usize = 4;
-const HYPOTHESES_WEAK: usize = 2;
+const HYPOTHESES_WEAK: usize = 1;
+/// Hypotheses for which erasures are tried: they cost ten times as much.
+const HYPOTHESES_ERASED: usize = 2;
 const HYPOTHESIS_GAP: f32 = 8.0;
 
 /// Symbols that may be missing at the end of a run; they count as unknown.
@@ -402,7 +404,11 @@ impl Ax100Deframer {
         self.codeword.clear();
         pack_llrs_msb_first(&self.body, &mut self.codeword);
         let max_erasures =
-            if candidate.correlation.abs() >= GOOD_SYNC { PARITY_BYTES / 2 } else { 0 };
+            if candidate.correlation.abs() >= GOOD_SYNC && candidate.next <= HYPOTHESES_ERASED {
+                PARITY_BYTES / 2
+            } else {
+                0
+            };
         gmd::decode(&CCSDS_E16, &mut self.codeword, &self.body, max_erasures).ok()?;
         let mut data = hypothesis.data;
         if let Some(shorter) = self.shorter(data, header, sign) {

@@ -35,9 +35,7 @@ use crate::coding::reed_solomon::{self, Basis, ReedSolomon};
 use crate::coding::{bits, randomizer};
 use crate::error::RequestError;
 use crate::framing::ccsds_deframer::CcsdsDeframer;
-use crate::framing::{
-    Deframer, Descriptor, FrameEncoder, Framing, OptionDescriptor, Options,
-};
+use crate::framing::{Deframer, Descriptor, FrameEncoder, Framing, OptionDescriptor, Options};
 use crate::modulation::{Mapping, Preference};
 
 /// Attached sync marker of CCSDS 131.0-B, 9.3.
@@ -106,8 +104,7 @@ impl Ccsds {
             depth: depth as usize,
             code,
             convolution,
-            precoding: options
-                .choice("precoding", &[("none", false), ("differential", true)])?,
+            precoding: options.choice("precoding", &[("none", false), ("differential", true)])?,
             randomizer: options.choice("randomizer", &[("ccsds", true), ("none", false)])?,
         })
     }
@@ -280,15 +277,7 @@ pub const CONCATENATED: Descriptor = Descriptor {
     aliases: &["ccsds-concatenated"],
     summary: "CCSDS telemetry with Reed–Solomon and convolutional code",
     reference: "CCSDS 131.0-B-5 sections 3 and 4",
-    options: &[
-        FRAME_SIZE,
-        BASIS,
-        INTERLEAVING,
-        CODE_RATE_E,
-        CONVOLUTIONAL,
-        PRECODING,
-        RANDOMIZER,
-    ],
+    options: &[FRAME_SIZE, BASIS, INTERLEAVING, CODE_RATE_E, CONVOLUTIONAL, PRECODING, RANDOMIZER],
     build: |options| Ok(Box::new(Ccsds::from_options(options, true, true)?)),
 };
 
@@ -298,7 +287,7 @@ mod tests {
     use super::*;
     use crate::coding::crc;
     use crate::frame::Check;
-    use crate::framing::{Deframed, RawFrame, build, ccsds_testing as testing};
+    use crate::framing::{Deframed, RawFrame, build, ccsds_testing as testing, testing as common};
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
@@ -352,8 +341,9 @@ mod tests {
                         if name.ends_with("Solomon") || name.ends_with("ated") {
                             pairs.push(("basis", ["dual", "conventional"][variant % 2]));
                             pairs.push(("code_rate_e", ["16", "8"][variant / 2 % 2]));
-                            let (depth, size) = [("1", "114"), ("4", "400"), ("5", ""), ("2", "60")]
-                                [rounds.len() % 4];
+                            let (depth, size) =
+                                [("1", "114"), ("4", "400"), ("5", ""), ("2", "60")]
+                                    [rounds.len() % 4];
                             pairs.push(("interleaving", depth));
                             if !size.is_empty() {
                                 pairs.push(("frame_size", size));
@@ -548,6 +538,22 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_every_framing_must_pass() {
+        let mut rng = ChaCha8Rng::seed_from_u64(16);
+        for (name, check) in [
+            ("CCSDS Uncoded", Check::None),
+            ("CCSDS Reed-Solomon", Check::ReedSolomon),
+            ("CCSDS Convolutional", Check::None),
+            ("CCSDS Concatenated", Check::ReedSolomon),
+        ] {
+            let framing = framing(name, &[("frame_size", "150")]);
+            let frames = random_frames(&mut rng, framing.as_ref(), 4);
+            common::round_trip(framing.as_ref(), &frames, check, &mut rng);
+            common::garbage(framing.as_ref(), 30_000, &mut rng);
         }
     }
 

@@ -104,8 +104,7 @@ pub(super) struct CcsdsDeframer {
 
 impl CcsdsDeframer {
     pub fn new(framing: Ccsds, mapping: Mapping) -> Self {
-        let line =
-            Line { precoding: framing.precoding, convolution: framing.convolution, mapping };
+        let line = Line { precoding: framing.precoding, convolution: framing.convolution, mapping };
         let buffer = SyncBuffer::new(SyncPattern::new(&ASM, line));
         let codeblock_bits = 8 * framing.codeblock_bytes();
         let frame_symbols = (framing.symbols_per_bit() * (32 + codeblock_bits)) as u64;
@@ -193,9 +192,8 @@ impl CcsdsDeframer {
         let together =
             candidate.score > self.thresholds.together && strength > self.thresholds.floor;
         // Without a code, the CRC of a frame that carries one decides about weak sync markers.
-        let tried = candidate.expected
-            || together
-            || strength > self.thresholds.alone.min(CHECKED.alone);
+        let tried =
+            candidate.expected || together || strength > self.thresholds.alone.min(CHECKED.alone);
         self.cursor = position + 1;
         if !tried {
             return;
@@ -224,9 +222,7 @@ impl CcsdsDeframer {
         out.frames.push(RawFrame {
             bytes: decoded.bytes,
             first_symbol: self.buffer.run_symbol(position),
-            end_symbol: self
-                .buffer
-                .run_symbol((position + self.frame_symbols).min(self.run_end)),
+            end_symbol: self.buffer.run_symbol((position + self.frame_symbols).min(self.run_end)),
             check: decoded.check,
             corrected_symbols: decoded.corrected_symbols,
             corrected_bits: decoded.corrected_bits,
@@ -307,8 +303,7 @@ impl CcsdsDeframer {
         if let Some(viterbi) = &self.viterbi {
             self.decoded_bits.truncate(self.codeblock_bits);
             let state = self.buffer.pattern().state;
-            let path =
-                viterbi.compare(&self.upright[..block_symbols], &self.decoded_bits, state);
+            let path = viterbi.compare(&self.upright[..block_symbols], &self.decoded_bits, state);
             corrected_bits = Some(path.corrected_bits);
             path_share = path.metric / path.magnitude.max(f64::MIN_POSITIVE);
         }
@@ -395,7 +390,7 @@ impl CcsdsDeframer {
             self.pins.extend(pattern.precoded.iter().map(|bit| bit ^ inverted));
         }
         let known = Known { start: Some(pattern.state), end: None, pins: &self.pins };
-        viterbi.decode(&self.upright, &known, &mut self.decoded_bits);
+        viterbi.decode_bits(&self.upright, &known, &mut self.decoded_bits);
     }
 
     /// Corrects the codewords interleaved in `codeblock`. `Some(None)`: there is no code.

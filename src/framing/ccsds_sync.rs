@@ -24,6 +24,12 @@ use crate::modulation::Mapping;
 const CODER_MEMORY_SYMBOLS: usize = 12;
 /// Positions correlated at a time.
 const BLOCK: usize = 128;
+/// Positions whose sums are kept in registers at a time.
+const LANES: usize = 32;
+/// Most signs of a pattern: a sync word of 64 symbols and two before it.
+const MAX_SIGNS: usize = 66;
+/// Symbols that a block of positions depends on.
+const WINDOW: usize = BLOCK + MAX_SIGNS - 1;
 /// Soft symbols are clipped here: certain anyway, and no impulse outweighs the rest.
 const CLIP: f32 = 64.0;
 /// Energy below which there is nothing to correlate.
@@ -96,7 +102,8 @@ impl SyncPattern {
             symbols = accumulate(&symbols);
             start -= 1;
         }
-        let signs = symbols.iter().map(|&bit| 1.0 - 2.0 * f32::from(bit)).collect();
+        let signs: Vec<f32> = symbols.iter().map(|&bit| 1.0 - 2.0 * f32::from(bit)).collect();
+        debug_assert!(signs.len() <= MAX_SIGNS);
         Self { start, signs, length, precoded, state, alternates }
     }
 
@@ -190,8 +197,7 @@ impl SyncBuffer {
 
     /// Takes symbols and correlates as far as they go. NaN counts as an erasure.
     pub fn extend(&mut self, symbols: &[f32]) {
-        let clipped =
-            symbols.iter().map(|&x| if x.is_nan() { 0.0 } else { x.clamp(-CLIP, CLIP) });
+        let clipped = symbols.iter().map(|&x| if x.is_nan() { 0.0 } else { x.clamp(-CLIP, CLIP) });
         self.symbols.extend(clipped);
         self.correlate();
     }
@@ -205,7 +211,8 @@ impl SyncBuffer {
     /// Forgets everything before a position.
     pub fn forget(&mut self, position: u64) {
         let count = usize::try_from(position.saturating_sub(self.first)).unwrap_or(usize::MAX);
-        let count = count.min(self.plain.len());
+        // The next position's pattern begins up to two symbols before it.
+        let count = count.min(self.plain.len().saturating_sub(self.plain_start()));
         // Moving what remains is worth it only now and then.
         if count > 4096 && count > self.symbols.len() / 2 {
             self.symbols.drain(..count);
@@ -275,41 +282,87 @@ impl SyncBuffer {
             if ready == 0 {
                 return;
             }
-            let window = &self.symbols[place..place + taps + ready - 1];
-            let (mut even, mut odd, mut energy) = ([0.0; BLOCK], [0.0; BLOCK], [0.0; BLOCK]);
-            correlate_block(
-                &self.pattern.signs,
-                window,
-                &mut even[..ready],
-                &mut odd[..ready],
-                &mut energy[..ready],
-            );
+            let mut window = [0.0; WINDOW];
+            let received = taps + ready - 1;
+            window[..received].copy_from_slice(&self.symbols[place..place + received]);
+            let sums = correlate_block(&self.pattern.signs, &window);
             for k in 0..ready {
-                let scale =
-                    if energy[k] > MIN_ENERGY { 1.0 / energy[k].sqrt() } else { 0.0 };
-                self.plain.push((even[k] + odd[k]) * scale);
-                let alternating = (even[k] - odd[k]) * scale;
+                let energy = sums.energy[k];
+                let scale = if energy > MIN_ENERGY { 1.0 / energy.sqrt() } else { 0.0 };
+                self.plain.push((sums.even[k] + sums.odd[k]) * scale);
+                let alternating = (sums.even[k] - sums.odd[k]) * scale;
                 self.alternating.push(if self.pattern.alternates { alternating } else { 0.0 });
             }
         }
     }
 }
 
-/// Sums of s_t x_{k+t} over even and over odd t, and of x_{k+t}², for each k. The order of the
-/// additions is the same at every position, whatever the block.
-fn correlate_block(
-    signs: &[f32],
-    window: &[f32],
-    even: &mut [f32],
-    odd: &mut [f32],
-    energy: &mut [f32],
-) {
-    for (t, &sign) in signs.iter().enumerate() {
-        let sums = if t % 2 == 0 { &mut *even } else { &mut *odd };
-        for ((sum, energy), &x) in sums.iter_mut().zip(energy.iter_mut()).zip(&window[t..]) {
-            *sum += sign * x;
-            *energy += x * x;
+/// Sums at [`BLOCK`] positions k: of s_t x_{k+t} over even and over odd t, and of x_{k+t}².
+///
+/// The order of the additions is the same at every position, whatever the block.
+#[derive(Debug, Clone, PartialEq)]
+struct Sums {
+    even: [f32; BLOCK],
+    odd: [f32; BLOCK],
+    energy: [f32; BLOCK],
+}
+
+fn correlate_block(signs: &[f32], window: &[f32; WINDOW]) -> Sums {
+    let mut sums = Sums { even: [0.0; BLOCK], odd: [0.0; BLOCK], energy: [0.0; BLOCK] };
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+        // The only thing unsafe is the call of a function compiled for a wider instruction set,
+        // which was detected the line before.
+        #[allow(unsafe_code)]
+        unsafe {
+            correlate_avx2(signs, window, &mut sums);
         }
+        return sums;
+    }
+    correlate_body(signs, window, &mut sums);
+    sums
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn correlate_avx2(signs: &[f32], window: &[f32; WINDOW], sums: &mut Sums) {
+    correlate_body(signs, window, sums);
+}
+
+#[inline(always)]
+fn correlate_body(signs: &[f32], window: &[f32; WINDOW], sums: &mut Sums) {
+    for group in (0..BLOCK).step_by(LANES) {
+        let (mut even, mut odd) = ([0.0f32; LANES], [0.0f32; LANES]);
+        for (pair, signs) in signs.chunks(2).enumerate() {
+            let from = group + 2 * pair;
+            let first = &window[from..from + LANES];
+            for k in 0..LANES {
+                even[k] += signs[0] * first[k];
+            }
+            if let Some(sign) = signs.get(1) {
+                let second = &window[from + 1..from + 1 + LANES];
+                for k in 0..LANES {
+                    odd[k] += sign * second[k];
+                }
+            }
+        }
+        sums.even[group..group + LANES].copy_from_slice(&even);
+        sums.odd[group..group + LANES].copy_from_slice(&odd);
+    }
+    // Σ of n squares by the binary digits of n: sums of 1, 2, 4 … squares, each from the last.
+    let mut squares = window.map(|x| x * x);
+    let (mut length, mut done) = (1, 0);
+    while length <= signs.len() {
+        if signs.len() & length != 0 {
+            for k in 0..BLOCK {
+                sums.energy[k] += squares[k + done];
+            }
+            done += length;
+        }
+        for k in 0..WINDOW - length {
+            squares[k] += squares[k + length];
+        }
+        length *= 2;
     }
 }
 
@@ -383,6 +436,35 @@ mod tests {
         } else if line.mapping == Mapping::Direct && !line.precoding {
             for (k, &symbol) in out.iter().enumerate() {
                 assert_eq!(symbol < 0.0, data[at + length + k] ^ inverted == 1);
+            }
+        }
+    }
+
+    #[test]
+    fn agrees_with_the_obvious_sums_in_both_instruction_sets() {
+        let mut state = 1u32;
+        let window: [f32; WINDOW] = std::array::from_fn(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) as f32 / 32768.0 - 1.0
+        });
+        for taps in [1, 2, 31, 32, 33, 53, 64, 65, 66] {
+            let signs: Vec<f32> = (0..taps).map(|t| [1.0, -1.0, -1.0][t % 3]).collect();
+            let sums = correlate_block(&signs, &window);
+            let zero = [0.0; BLOCK];
+            let mut portable = Sums { even: zero, odd: zero, energy: zero };
+            correlate_body(&signs, &window, &mut portable);
+            assert_eq!(sums, portable);
+            for k in 0..BLOCK {
+                let (mut even, mut odd, mut energy) = (0.0f64, 0.0f64, 0.0f64);
+                for t in 0..taps {
+                    let x = f64::from(window[k + t]);
+                    let sum = if t % 2 == 0 { &mut even } else { &mut odd };
+                    *sum += f64::from(signs[t]) * x;
+                    energy += x * x;
+                }
+                assert!((f64::from(sums.even[k]) - even).abs() < 1e-4);
+                assert!((f64::from(sums.odd[k]) - odd).abs() < 1e-4);
+                assert!((f64::from(sums.energy[k]) - energy).abs() < 1e-4);
             }
         }
     }

@@ -30,9 +30,7 @@ use crate::coding::{bits, randomizer};
 use crate::error::RequestError;
 use crate::frame::Check;
 use crate::framing::ccsds_sync::{Found, Line, SyncBuffer, SyncPattern};
-use crate::framing::{
-    Deframed, Deframer, Descriptor, FrameEncoder, Framing, RawFrame, Reject,
-};
+use crate::framing::{Deframed, Deframer, Descriptor, FrameEncoder, Framing, RawFrame, Reject};
 use crate::modulation::{Mapping, Preference, SoftBlock};
 
 const SYNC_WORD: [u8; 8] = 0x5072_F64B_2D90_B1F5_u64.to_be_bytes();
@@ -205,9 +203,8 @@ impl UspDeframer {
         self.codeword.clear();
         bits::pack_msb_first(&self.decoded_bits, &mut self.codeword);
         randomizer::CCSDS.apply_bytes(&mut self.codeword, 0);
-        let corrected = CCSDS_E16_DUAL
-            .decode(&mut self.codeword, &[])
-            .map_err(|_| Reject::Uncorrectable)?;
+        let corrected =
+            CCSDS_E16_DUAL.decode(&mut self.codeword, &[]).map_err(|_| Reject::Uncorrectable)?;
         let length = usize::from(u16::from_le_bytes([self.codeword[2], self.codeword[3]]));
         if length == 0 || length > code.data_bytes - PREFIX_BYTES {
             return Err(Reject::Length);
