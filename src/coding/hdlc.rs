@@ -96,6 +96,20 @@ impl Deframer {
         }
     }
 
+    /// As new, but for its buffers.
+    pub fn restart(&mut self) {
+        self.position = 0;
+        self.ones = 0;
+        self.open = false;
+        self.bytes.clear();
+        self.partial_bits = 0;
+    }
+
+    /// Index of the first bit of the flag that ended with the last bit, if one did.
+    pub fn flag_bit(&self) -> Option<u64> {
+        (self.open && self.position == self.first_bit + 8).then_some(self.first_bit)
+    }
+
     /// No frame found later has its opening flag before this bit.
     pub fn settled_bit(&self) -> u64 {
         if self.open { self.first_bit } else { self.position.saturating_sub(7) }

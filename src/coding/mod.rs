@@ -9,6 +9,7 @@ pub mod differential;
 pub mod gmd;
 pub mod golay;
 pub mod hdlc;
+pub mod hdlc_repair;
 pub mod nrzi;
 pub mod randomizer;
 pub mod reed_solomon;

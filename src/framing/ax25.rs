@@ -15,12 +15,16 @@
 //! plausible too: at least ten of their twelve characters are letters, digits or spaces with bit 0
 //! clear. Real downlinks send lower case and wrong extension bits, so there is no stricter rule.
 //!
+//! What fails is repaired by undoing the most likely symbol errors ([`crate::coding::hdlc_repair`]),
+//! which is worth 1.5 dB and more. A repaired frame must have all twelve characters plausible.
+//!
 //! References: *AX.25 Link Access Protocol for Amateur Packet Radio*, version 2.2 (1998), sections
 //! 3 and 3.12; J. R. Miller (G3RUH), *9600 Baud Packet Radio Modem Design* (1988).
 
 use crate::coding::bits::hard;
 use crate::coding::differential::DifferentialDecoder;
 use crate::coding::hdlc::{self, Fault};
+use crate::coding::hdlc_repair::{Outcome, RepairingDeframer, Trust};
 use crate::coding::nrzi::{NrziDecoder, NrziEncoder};
 use crate::coding::scrambler::{Descrambler, Scrambler};
 use crate::error::RequestError;
@@ -37,8 +41,19 @@ pub const MIN_BYTES: usize = 15;
 /// raise it stay well below this.
 pub const MAX_BYTES: usize = 4094;
 
-/// Plausible characters that the two callsigns must have, of twelve.
+/// Characters of the two callsigns.
+const CALLSIGN_BYTES: usize = 12;
+
+/// Plausible characters among them that a frame must have.
 const MIN_PLAUSIBLE: usize = 10;
+
+/// Bits that a wrong symbol makes wrong, counted from its own: behind NRZI …
+const ECHO: [usize; 2] = [0, 1];
+/// … behind NRZI after differential decoding …
+const ECHO_DIFFERENTIAL: [usize; 2] = [0, 2];
+/// … and the same behind the descrambler.
+const ECHO_SCRAMBLED: [usize; 6] = [0, 1, 12, 13, 17, 18];
+const ECHO_DIFFERENTIAL_SCRAMBLED: [usize; 6] = [0, 2, 12, 14, 17, 19];
 
 /// Plain AX.25: HDLC and NRZI.
 pub static AX25: Descriptor = Descriptor {
@@ -60,14 +75,25 @@ pub static AX25_G3RUH: Descriptor = Descriptor {
     build: |_: &Options| Ok(Box::new(Ax25 { scrambled: true })),
 };
 
-/// Whether the addresses of a frame could be callsigns.
-pub fn plausible_addresses(bytes: &[u8]) -> bool {
-    let plausible = |byte: &u8| {
-        let character = byte >> 1;
-        byte & 1 == 0 && (character.is_ascii_alphanumeric() || character == b' ')
+/// How many of the twelve characters of destination and source could be a callsign's; 0 if the
+/// frame is too short to have them.
+pub fn plausible_characters(bytes: &[u8]) -> usize {
+    if bytes.len() < MIN_BYTES {
+        return 0;
+    }
+    let plausible = |byte: &&u8| {
+        let character = **byte >> 1;
+        **byte & 1 == 0 && (character.is_ascii_alphanumeric() || character == b' ')
     };
-    bytes.len() >= MIN_BYTES
-        && bytes[..6].iter().chain(&bytes[7..13]).filter(|b| plausible(b)).count() >= MIN_PLAUSIBLE
+    bytes[..6].iter().chain(&bytes[7..13]).filter(plausible).count()
+}
+
+fn accept(bytes: &[u8], trust: Trust) -> bool {
+    let least = match trust {
+        Trust::Whole => MIN_PLAUSIBLE,
+        Trust::Repaired => CALLSIGN_BYTES,
+    };
+    plausible_characters(bytes) >= least
 }
 
 struct Ax25 {
@@ -83,7 +109,18 @@ impl Framing for Ax25 {
             },
             nrzi: NrziDecoder::default(),
             descrambler: self.scrambled.then(Descrambler::default),
-            hdlc: hdlc::Deframer::new(MIN_BYTES, MAX_BYTES),
+            hdlc: RepairingDeframer::new(
+                MIN_BYTES,
+                MAX_BYTES,
+                match (mapping, self.scrambled) {
+                    (Mapping::Direct, false) => &ECHO,
+                    (Mapping::Direct, true) => &ECHO_SCRAMBLED,
+                    (Mapping::Differential, false) => &ECHO_DIFFERENTIAL,
+                    (Mapping::Differential, true) => &ECHO_DIFFERENTIAL_SCRAMBLED,
+                },
+                accept,
+            ),
+            outcome: Outcome::default(),
         })
     }
 
@@ -109,7 +146,29 @@ struct Ax25Deframer {
     differential: Option<DifferentialDecoder>,
     nrzi: NrziDecoder,
     descrambler: Option<Descrambler>,
-    hdlc: hdlc::Deframer,
+    hdlc: RepairingDeframer,
+    outcome: Outcome,
+}
+
+impl Ax25Deframer {
+    fn hand_on(&mut self, out: &mut Deframed) {
+        for fault in self.outcome.faults.drain(..) {
+            out.reject(match fault {
+                Some(Fault::Length) => Reject::Length,
+                Some(Fault::Check) => Reject::Check,
+                None => Reject::Header,
+            });
+        }
+        out.frames.extend(self.outcome.found.drain(..).map(|found| RawFrame {
+            bytes: found.bytes,
+            first_symbol: found.first_bit,
+            end_symbol: found.end_bit,
+            check: Check::Crc,
+            corrected_symbols: None,
+            corrected_bits: None,
+            repaired_bits: (found.turned_symbols > 0).then_some(found.turned_symbols),
+        }));
+    }
 }
 
 impl Deframer for Ax25Deframer {
@@ -123,27 +182,15 @@ impl Deframer for Ax25Deframer {
             if let Some(descrambler) = &mut self.descrambler {
                 bit = descrambler.descramble(bit);
             }
-            match self.hdlc.push(bit) {
-                None => {}
-                Some(Err(Fault::Length)) => out.reject(Reject::Length),
-                Some(Err(Fault::Check)) => out.reject(Reject::Check),
-                Some(Ok(content)) if !plausible_addresses(content.bytes) => {
-                    out.reject(Reject::Header);
-                }
-                Some(Ok(content)) => out.frames.push(RawFrame {
-                    bytes: content.bytes.to_vec(),
-                    first_symbol: content.first_bit,
-                    end_symbol: content.end_bit,
-                    check: Check::Crc,
-                    corrected_symbols: None,
-                    corrected_bits: None,
-                    repaired_bits: None,
-                }),
-            }
+            self.hdlc.push(bit, llr, &mut self.outcome);
         }
+        self.hand_on(out);
     }
 
-    fn finish(&mut self, _out: &mut Deframed) {}
+    fn finish(&mut self, out: &mut Deframed) {
+        self.hdlc.finish(&mut self.outcome);
+        self.hand_on(out);
+    }
 
     fn settled_symbol(&self) -> u64 {
         self.hdlc.settled_bit()
@@ -281,23 +328,39 @@ mod tests {
         }
     }
 
+    /// Whether a wrong symbol is repaired depends on how unlikely it is, in either mapping.
     #[test]
-    fn one_wrong_bit_loses_one_frame_and_is_counted() {
+    fn a_weak_wrong_symbol_is_repaired_and_a_strong_one_counted() {
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         for framing in framings() {
+            let sent = [0; 3].map(|_| frame(&mut rng, 100));
             let mut encoder = framing.encoder();
             let mut bits = Vec::new();
             encoder.preamble(80, &mut bits);
-            for _ in 0..3 {
-                encoder.frame(&frame(&mut rng, 100), &mut bits).unwrap();
+            for frame in &sent {
+                encoder.frame(frame, &mut bits).unwrap();
             }
             encoder.postamble(&mut bits);
             let middle = bits.len() / 2;
-            bits[middle] ^= 1;
-            let llrs = testing::llrs(&bits, Mapping::Direct);
-            let out = testing::deframe(framing.as_ref(), Mapping::Direct, &llrs, Chunking::Whole);
-            assert_eq!(out.frames.len(), 2);
-            assert!(out.rejects.iter().sum::<u64>() >= 1);
+            for mapping in [Mapping::Direct, Mapping::Differential] {
+                for (wrong, count) in [(-1.0, 3), (-20.0, 2)] {
+                    let mut llrs = testing::llrs(&bits, mapping);
+                    llrs.iter_mut().for_each(|x| *x *= 5.0);
+                    llrs[middle] = wrong * llrs[middle].signum();
+                    let out = testing::deframe(framing.as_ref(), mapping, &llrs, Chunking::Whole);
+                    assert_eq!(out.frames.len(), count);
+                    assert!(out.frames.iter().all(|f| sent.contains(&f.bytes)));
+                    assert_eq!(out.rejects.iter().sum::<u64>() > 0, count == 2);
+                    let repaired = out.frames.iter().filter_map(|f| f.repaired_bits);
+                    assert_eq!(repaired.sum::<u32>(), u32::from(count == 3));
+                    for chunking in [Chunking::Pieces(1), Chunking::Random(5)] {
+                        assert_eq!(
+                            testing::deframe(framing.as_ref(), mapping, &llrs, chunking),
+                            out
+                        );
+                    }
+                }
+            }
         }
     }
 
@@ -305,14 +368,13 @@ mod tests {
     fn addresses_must_be_plausible() {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let mut bytes = frame(&mut rng, 40);
-        assert!(plausible_addresses(&bytes));
+        assert_eq!(plausible_characters(&bytes), 12);
         bytes[0] |= 1;
         bytes[12] = 0xFE;
-        assert!(plausible_addresses(&bytes));
+        assert!(accept(&bytes, Trust::Whole) && !accept(&bytes, Trust::Repaired));
         bytes[1] = b'%' << 1;
-        assert!(!plausible_addresses(&bytes));
-        assert!(!plausible_addresses(&bytes[..14]));
-        assert!(!plausible_addresses(&[]));
+        assert!(!accept(&bytes, Trust::Whole));
+        assert!(!accept(&bytes[..14], Trust::Whole) && !accept(&[], Trust::Whole));
         // A right FCS does not save it.
         let framing = &framings()[0];
         let mut encoder = framing.encoder();
