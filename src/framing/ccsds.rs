@@ -23,6 +23,9 @@
 //! If the last two bytes of a frame are its frame error control field (CRC-16 over all before, CCSDS
 //! 132.0-B 4.1.6), that is reported; they stay in the frame.
 //!
+//! A codeblock whose codewords went through the channel as one byte over and over is no frame: it is
+//! a carrier without modulation, or alternating bits, which are valid codewords too.
+//!
 //! The randomizer must be told: its 255-bit period makes it a codeword itself, so that a code of
 //! full length accepts frames with and without it.
 //!
@@ -431,6 +434,23 @@ mod tests {
             } else {
                 assert!(found.frames.len() >= 4, "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn the_shortest_frames_make_the_round_trip() {
+        for (name, size) in [
+            ("CCSDS Uncoded", "1"),
+            ("CCSDS Convolutional", "3"),
+            ("CCSDS Reed-Solomon", "1"),
+            ("CCSDS Concatenated", "1"),
+        ] {
+            let framing = framing(name, &[("frame_size", size)]);
+            let frames = vec![vec![0x5A; framing.frame_bytes().0]; 3];
+            let channel = channel_bits(framing.as_ref(), &frames, 90);
+            let llr = testing::soft(&channel, Mapping::Direct, true, 4.0);
+            let found = testing::deframe(framing.as_ref(), Mapping::Direct, &llr);
+            assert_eq!(bytes_of(&found.frames), frames, "{name}");
         }
     }
 

@@ -50,8 +50,10 @@ struct Thresholds {
 const CHECKED: Thresholds = Thresholds { alone: 3.8, together: 5.4, floor: 2.2, misses: 16 };
 /// Without a code that decides: noise must not look like a frame.
 const UNCHECKED: Thresholds = Thresholds { alone: 4.7, together: 6.2, floor: 3.0, misses: 1 };
+/// Equal bytes of a codeword from which on they mean something.
+const MONOTONOUS_BYTES: usize = 4;
 /// Without a check, a frame where one is expected needs a marker this strong.
-const EXPECTED_UNCHECKED: f32 = 2.5;
+const EXPECTED_UNCHECKED: f32 = 3.6;
 
 /// A codeblock that was accepted.
 struct Decoded {
@@ -327,8 +329,8 @@ impl CcsdsDeframer {
             randomizer::CCSDS.apply_bytes(&mut self.codeblock, 0);
         }
         let depth = self.framing.depth;
-        let monotonous =
-            self.codeblock.iter().zip(self.codeblock.iter().skip(depth)).all(|(a, b)| a == b);
+        let monotonous = self.codeblock.len() >= MONOTONOUS_BYTES * depth
+            && self.codeblock.iter().zip(self.codeblock.iter().skip(depth)).all(|(a, b)| a == b);
         bytes.truncate(self.framing.frame_bytes);
         let crc = has_error_control(&bytes);
         let check = match (self.framing.code, crc) {
