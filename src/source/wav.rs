@@ -240,9 +240,9 @@ impl Fmt {
         let mut bytes = self.bits.div_ceil(8);
         let mut remark = None;
         let aligned = self.block_align / self.channels;
-        if aligned != bytes || self.block_align % self.channels != 0 {
+        if aligned != bytes || !self.block_align.is_multiple_of(self.channels) {
             // Some writers keep 24 bits in 4 bytes without saying so but here.
-            let larger = self.block_align % self.channels == 0
+            let larger = self.block_align.is_multiple_of(self.channels)
                 && aligned > bytes
                 && matches!(aligned, 2 | 3 | 4 | 8);
             if larger {
