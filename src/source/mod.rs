@@ -247,3 +247,144 @@ fn foreign(head: &[u8]) -> Option<&'static str> {
     ];
     MAGICS.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, kind)| *kind)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::stream::tests::drain;
+    use super::*;
+
+    fn options(format: &str, rate: f64) -> InputOptions {
+        InputOptions {
+            format: Some(format.into()),
+            sample_rate_hz: Some(rate),
+            ..InputOptions::default()
+        }
+    }
+
+    /// Opens a file of that name and content in a folder of its own.
+    fn open_bytes(
+        name: &str,
+        bytes: &[u8],
+        options: &InputOptions,
+    ) -> Result<Box<dyn Source>, RequestError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        open(path.to_str().unwrap(), options)
+    }
+
+    #[test]
+    fn raw_samples_of_every_format_from_files_and_pipes() {
+        for base in ["u8", "i8", "s8", "u16", "i16", "s16", "u32", "i32", "s32", "f32", "f64"] {
+            for (kind, order) in [("c", ""), ("c", "_le"), ("c", "_be"), ("r", ""), ("r", "_be")] {
+                let name = format!("{kind}{base}{order}");
+                let format = format::SampleFormat::from_name(&name).unwrap();
+                let bytes: Vec<u8> = (0..format.bytes() as u32 * 99 + 1).map(|i| i as u8).collect();
+                let mut expected = Vec::new();
+                format.convert(&bytes, &mut expected);
+                let options = options(&name, 1e6);
+                let mut file = open_bytes("x", &bytes, &options).unwrap();
+                let info = file.info().clone();
+                assert_eq!(
+                    (info.complex, info.length_samples),
+                    (kind == "c", Some(99 + u64::from(format.bytes() == 1))),
+                    "{name}"
+                );
+                assert_eq!(info.warnings.len(), usize::from(format.bytes() > 1), "{name}");
+                assert_eq!(drain(&mut *file, 10).0, expected);
+                assert_eq!(file.info().warnings, info.warnings);
+                let mut pipe = stdin::open_stream("pipe", Cursor::new(bytes), &options).unwrap();
+                assert_eq!(pipe.info().length_samples, None);
+                assert_eq!(drain(&mut *pipe, 10).0, expected);
+                assert_eq!(pipe.info().warnings, info.warnings);
+            }
+        }
+    }
+
+    #[test]
+    fn raw_samples_take_time_and_frequency_from_the_user() {
+        let mut options = options("cu8", 48_000.0);
+        options.start = "2026-11-22T12:00:00Z".parse().ok();
+        options.centre_frequency_hz = Some(145.9e6);
+        let mut source = open_bytes("x.iq", &[0; 20], &options).unwrap();
+        let (samples, anchors) = drain(&mut *source, 4);
+        assert_eq!(samples.len(), 10);
+        let anchor = Anchor { sample: 0, time: options.start, centre_frequency_hz: Some(145.9e6) };
+        assert_eq!(anchors, [anchor]);
+    }
+
+    #[test]
+    fn what_the_user_must_say_is_named() {
+        let none = InputOptions::default();
+        let error = open_bytes("x.iq", &[0; 20], &none).err().unwrap().to_string();
+        assert!(error.contains("--format") && error.contains("--rate"), "{error}");
+        let error = open_bytes("x.cs16", &[0; 20], &none).err().unwrap().to_string();
+        assert!(error.contains("--format cs16"), "{error}");
+        let rate = InputOptions { sample_rate_hz: Some(1.0), ..InputOptions::default() };
+        let error = open_bytes("x", &[0; 20], &rate).err().unwrap();
+        assert!(error.wrong.contains("--format is missing"), "{error}");
+        let format = InputOptions { format: Some("cf32".into()), ..InputOptions::default() };
+        let error = open_bytes("x", &[0; 20], &format).err().unwrap();
+        assert!(error.right.contains("--rate"), "{error}");
+        let error = stdin::open_stream("pipe", Cursor::new(vec![0; 99]), &none).err().unwrap();
+        assert_eq!(error.subject, "pipe");
+        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let error = open_bytes("x", &[0; 20], &options("cf32", rate)).err().unwrap();
+            assert_eq!(error.subject, "--rate");
+        }
+        let error = open_bytes("x", &[0; 20], &options("cf33", 1.0)).err().unwrap();
+        assert_eq!(error.subject, "--format");
+        let frequency =
+            InputOptions { centre_frequency_hz: Some(f64::NAN), ..InputOptions::default() };
+        assert_eq!(open_bytes("x", &[0], &frequency).err().unwrap().subject, "--frequency");
+    }
+
+    #[test]
+    fn nothing_to_read_is_said() {
+        let options = options("cf32", 48_000.0);
+        for (length, warnings) in [(0, 1), (7, 2)] {
+            let bytes = vec![1; length];
+            let mut source = open_bytes("x.wav", &bytes, &options).unwrap();
+            assert_eq!(source.info().length_samples, Some(0));
+            assert_eq!(source.info().warnings.len(), warnings);
+            assert!(drain(&mut *source, 5).0.is_empty());
+            let mut pipe = stdin::open_stream("pipe", Cursor::new(bytes), &options).unwrap();
+            assert!(drain(&mut *pipe, 5).0.is_empty());
+            assert_eq!(pipe.info().warnings.len(), warnings);
+        }
+    }
+
+    #[test]
+    fn what_is_no_recording_is_named() {
+        let none = InputOptions::default();
+        let error = open("/no such folder/x.wav", &none).err().unwrap();
+        assert_eq!(error.subject, "/no such folder/x.wav");
+        assert_eq!(error.wrong, "there is no such file");
+        let folder = tempfile::tempdir().unwrap();
+        let error = open(folder.path().to_str().unwrap(), &none).err().unwrap();
+        assert_eq!(error.wrong, "is a folder");
+        for (name, bytes, wrong) in [
+            ("x.wav", &b""[..], "is empty"),
+            ("x.WAV", b"RIFFxxxxAVI ", "is no WAV file"),
+            ("x.wav.gz", b"\x1F\x8B\x08\0", "is compressed with gzip"),
+            ("x.flac", b"fLaC", "is FLAC"),
+            ("x.sigmf-collection", b"{}", "is a list of recordings"),
+        ] {
+            let error = open_bytes(name, bytes, &none).err().unwrap();
+            assert_eq!(error.wrong, wrong, "{name}");
+        }
+        assert!(open("", &none).is_err());
+        assert!(open("a\0b", &none).is_err());
+    }
+
+    #[test]
+    fn kinds_have_names_of_their_own() {
+        for (index, kind) in SOURCES.iter().enumerate() {
+            assert!(SOURCES[..index].iter().all(|other| other.name != kind.name));
+            assert!(!kind.what.is_empty() && !kind.asked_for.is_empty());
+        }
+    }
+}

@@ -487,3 +487,335 @@ fn source(
     let channels = usize::try_from(meta.channels).unwrap_or(1);
     Ok(Box::new(StreamSource::new(info, reader, format, channels, captures, false)))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use num_complex::Complex32;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+    use serde_json::json;
+    use tempfile::TempDir;
+
+    use super::super::stream::tests::drain;
+    use super::super::{Anchor, open};
+    use super::*;
+
+    fn meta(global: Value, captures: Value) -> Vec<u8> {
+        let mut all = json!({
+            "core:datatype": "ri8", "core:version": "1.2.5", "core:sample_rate": 100.0
+        });
+        for (key, value) in global.as_object().unwrap() {
+            all[key] = value.clone();
+        }
+        json!({"global": all, "captures": captures, "annotations": []}).to_string().into_bytes()
+    }
+
+    fn path(folder: &TempDir, name: &str) -> String {
+        folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn folder(files: &[(&str, &[u8])]) -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        folder
+    }
+
+    fn open_both(meta: &[u8], data: &[u8]) -> Result<Box<dyn Source>, RequestError> {
+        let folder = folder(&[("x.sigmf-meta", meta), ("x.sigmf-data", data)]);
+        open(&path(&folder, "x.sigmf-meta"), &InputOptions::default())
+    }
+
+    fn codes(samples: &[Complex32]) -> Vec<i32> {
+        samples.iter().map(|z| (z.re * 128.0) as i32).collect()
+    }
+
+    /// A tar archive of these entries.
+    fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, bytes) in entries {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            builder.append_data(&mut header, name, *bytes).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    #[test]
+    fn every_datatype_of_the_schema() {
+        for base in ["f32", "f64", "i32", "i16", "u32", "u16", "i8", "u8"] {
+            for (kind, order) in [("c", ""), ("c", "_le"), ("c", "_be"), ("r", "_le"), ("r", "_be")]
+            {
+                let datatype = format!("{kind}{base}{order}");
+                let format = SampleFormat::from_name(&datatype).unwrap();
+                let data: Vec<u8> = (0..format.bytes() as u32 * 50).map(|i| i as u8).collect();
+                let mut expected = Vec::new();
+                format.convert(&data, &mut expected);
+                let meta = meta(json!({"core:datatype": datatype}), json!([]));
+                let mut source = open_both(&meta, &data).unwrap();
+                assert_eq!(source.info().complex, kind == "c");
+                assert_eq!(source.info().length_samples, Some(50));
+                assert_eq!(drain(&mut *source, 8).0, expected, "{datatype}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_name_of_the_recording_opens_it() {
+        let text = meta(
+            json!({}),
+            json!([{"core:sample_start": 0, "core:frequency": 437e6,
+            "core:datetime": "2026-11-22T12:00:00.5Z"}]),
+        );
+        let folder = folder(&[("x.sigmf-meta", &text), ("x.sigmf-data", &[1, 2, 3])]);
+        for name in ["x.sigmf-meta", "x.sigmf-data", "x"] {
+            let mut source = open(&path(&folder, name), &InputOptions::default()).unwrap();
+            assert_eq!(source.info().sample_rate_hz, 100.0);
+            assert!(source.info().warnings.is_empty());
+            let (samples, anchors) = drain(&mut *source, 2);
+            assert_eq!(codes(&samples), [1, 2, 3]);
+            let time = "2026-11-22T12:00:00.5Z".parse().ok();
+            assert_eq!(anchors, [Anchor { sample: 0, time, centre_frequency_hz: Some(437e6) }]);
+        }
+    }
+
+    #[test]
+    fn archives_are_read_in_place_in_any_order() {
+        let text = meta(json!({}), json!([]));
+        let entries = [("r/r.sigmf-meta", &text[..]), ("r/r.sigmf-data", &[1, 2, 3][..])];
+        let reversed = [("r/._r.sigmf-meta", &b"junk"[..]), entries[1], entries[0]];
+        let several =
+            [("other.sigmf-data", &[9][..]), entries[1], entries[0], ("z.sigmf-meta", &text)];
+        for (entries, warnings) in [(&entries[..], 0), (&reversed, 0), (&several, 1)] {
+            let tar = archive(entries);
+            let folder = folder(&[("x.sigmf", &tar), ("y.tar", &tar)]);
+            for name in ["x.sigmf", "x", "y.tar"] {
+                let mut source = open(&path(&folder, name), &InputOptions::default()).unwrap();
+                assert_eq!(codes(&drain(&mut *source, 2).0), [1, 2, 3]);
+                assert_eq!(source.info().warnings.len(), warnings, "{:?}", source.info().warnings);
+            }
+        }
+    }
+
+    #[test]
+    fn broken_archives_give_what_is_there_or_an_error() {
+        let text = meta(json!({}), json!([]));
+        let data: Vec<u8> = (0..2000u32).map(|i| i as u8).collect();
+        let tar = archive(&[("r.sigmf-meta", &text), ("r.sigmf-data", &data)]);
+        let open_tar = |bytes: &[u8]| {
+            let folder = folder(&[("x.sigmf", bytes)]);
+            open(&path(&folder, "x.sigmf"), &InputOptions::default())
+        };
+        let cut = 512 + text.len().next_multiple_of(512) + 512 + 700;
+        let mut source = open_tar(&tar[..cut]).unwrap();
+        assert_eq!(drain(&mut *source, 64).0.len(), 700);
+        assert!(source.info().warnings[0].starts_with("is truncated"));
+        for bytes in [&[][..], &[0; 1024], &tar[..100], &tar[..700], &tar[..1024], &[7; 2048]] {
+            let error = open_tar(bytes).err().unwrap();
+            assert!(error.subject.contains("x.sigmf"), "{error}");
+        }
+        let error = open_tar(&archive(&[("r.sigmf-meta", &text)])).err().unwrap();
+        assert!(error.wrong.contains("r.sigmf-data"), "{error}");
+        let error = open_tar(&archive(&[("r.sigmf-meta", b"{"), ("r.sigmf-data", &data)]));
+        assert!(error.err().unwrap().to_string().contains("line 1 column 1"));
+    }
+
+    #[test]
+    fn captures_are_anchors() {
+        let captures = json!([
+            {"core:sample_start": 10, "core:frequency": 1e6, "core:header_bytes": 2,
+             "core:datetime": "2026-01-01T00:00:00Z"},
+            {"core:sample_start": 13, "core:header_bytes": 1},
+            {"core:sample_start": 15, "core:frequency": 2e6,
+             "core:datetime": "2026-01-01T01:00:00Z"},
+        ]);
+        let global = json!({"core:offset": 10, "core:trailing_bytes": 3, "core:dataset": "d.bin"});
+        let text = meta(global, captures);
+        let data = [101, 102, 1, 2, 3, 103, 4, 5, 6, 7, 8, 104, 105, 106];
+        let folder = folder(&[("x.sigmf-meta", &text), ("d.bin", &data)]);
+        let read = |options: &InputOptions| {
+            let mut whole = open(&path(&folder, "x"), options).unwrap();
+            let all = drain(&mut *whole, 1000);
+            for max in 1..10 {
+                let mut source = open(&path(&folder, "x"), options).unwrap();
+                assert_eq!(drain(&mut *source, max), all);
+            }
+            assert!(whole.info().warnings.is_empty());
+            all
+        };
+        let anchor = |sample, time: &str, frequency| Anchor {
+            sample,
+            time: time.parse().ok(),
+            centre_frequency_hz: Some(frequency),
+        };
+        let (samples, anchors) = read(&InputOptions::default());
+        assert_eq!(codes(&samples), [1, 2, 3, 4, 5, 6, 7, 8]);
+        let expected = [
+            anchor(0, "2026-01-01T00:00:00Z", 1e6),
+            anchor(3, "2026-01-01T00:00:00.03Z", 1e6),
+            anchor(5, "2026-01-01T01:00:00Z", 2e6),
+        ];
+        assert_eq!(anchors, expected);
+        // The user's start moves every date, the user's frequency holds everywhere.
+        let options = InputOptions {
+            start: "2027-01-01T00:00:00Z".parse().ok(),
+            centre_frequency_hz: Some(5.0),
+            ..InputOptions::default()
+        };
+        let expected = [
+            anchor(0, "2027-01-01T00:00:00Z", 5.0),
+            anchor(3, "2027-01-01T00:00:00.03Z", 5.0),
+            anchor(5, "2027-01-01T01:00:00Z", 5.0),
+        ];
+        assert_eq!(read(&options).1, expected);
+    }
+
+    #[test]
+    fn odd_layouts_are_coped_with_and_said() {
+        let captures = |starts: &[u64]| {
+            starts.iter().map(|start| json!({"core:sample_start": start})).collect::<Value>()
+        };
+        let open = |global: Value, starts: &[u64], data: &[u8]| {
+            let mut source = open_both(&meta(global, captures(starts)), data).unwrap();
+            let (samples, anchors) = drain(&mut *source, 4);
+            assert_eq!(source.info().length_samples, Some(samples.len() as u64));
+            let anchors: Vec<u64> = anchors.iter().map(|anchor| anchor.sample).collect();
+            (samples.len(), anchors, source.info().warnings.len())
+        };
+        assert_eq!(open(json!({}), &[3], &[0; 10]), (10, vec![0, 3], 0));
+        assert_eq!(open(json!({}), &[4, 0], &[0; 10]), (10, vec![0, 4], 1));
+        assert_eq!(open(json!({}), &[0, 4, 4], &[0; 10]), (10, vec![0, 4], 0));
+        assert_eq!(open(json!({}), &[0, 20, u64::MAX], &[0; 10]), (10, vec![0], 1));
+        assert_eq!(open(json!({}), &[0], &[]), (0, vec![], 1));
+        assert_eq!(open(json!({"core:offset": 5}), &[0], &[0; 10]), (10, vec![0], 1));
+        assert_eq!(open(json!({"core:trailing_bytes": 99}), &[0], &[0; 10]), (0, vec![], 2));
+        assert_eq!(open(json!({"core:datatype": "ci16"}), &[0], &[0; 10]), (2, vec![0], 1));
+        assert_eq!(open(json!({"core:num_channels": 3}), &[0], &[0; 10]), (3, vec![0], 2));
+        assert_eq!(open(json!({"core:num_channels": 2.0}), &[0], &[0; 10]), (5, vec![0], 1));
+        let captures = json!([{"core:sample_start": 0, "core:datetime": "yesterday"},
+            {"core:sample_start": 1, "core:header_bytes": u64::MAX}]);
+        let mut source = open_both(&meta(json!({}), captures), &[1, 2, 3]).unwrap();
+        assert_eq!(drain(&mut *source, 9).0.len(), 1);
+        assert_eq!(source.info().warnings.len(), 2, "{:?}", source.info().warnings);
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named() {
+        let wrong = |meta: &[u8], subject: &str, words: &[&str]| {
+            let error = open_both(meta, &[0; 10]).err().unwrap();
+            assert!(error.subject.ends_with(subject), "{error}");
+            for word in words {
+                assert!(error.to_string().contains(word), "{error}");
+            }
+        };
+        let global = |key: &str, value: Value| meta(json!({key: value}), json!([]));
+        let m = "x.sigmf-meta";
+        wrong(&global("core:sample_rate", Value::Null), m, &["core:sample_rate", "--rate"]);
+        wrong(&global("core:sample_rate", json!(-1)), m, &["core:sample_rate", "-1", "--rate"]);
+        wrong(&global("core:sample_rate", json!("48k")), m, &["core:sample_rate", "48k"]);
+        wrong(&global("core:datatype", Value::Null), m, &["core:datatype", "--format"]);
+        wrong(&global("core:datatype", json!("cf16_le")), m, &["cf16_le"]);
+        wrong(&global("core:datatype", json!(5)), m, &["core:datatype", "5"]);
+        wrong(&global("core:metadata_only", json!(true)), m, &["core:metadata_only"]);
+        wrong(&global("core:num_channels", json!(0)), m, &["core:num_channels"]);
+        wrong(&global("core:num_channels", json!(u64::MAX)), m, &["core:num_channels"]);
+        wrong(&global("core:dataset", json!("../secret")), m, &["core:dataset"]);
+        wrong(&global("core:dataset", json!("missing.bin")), "missing.bin", &[m, "next to"]);
+        let extension = |optional| json!([{"name": "evil", "version": "1", "optional": optional}]);
+        wrong(&global("core:extensions", extension(false)), m, &["evil"]);
+        assert!(open_both(&global("core:extensions", extension(true)), &[]).is_ok());
+        let known = json!([{"name": "antenna", "version": "1", "optional": false}]);
+        assert!(open_both(&global("core:extensions", known), &[]).is_ok());
+        wrong(b"{\n \"global\": }", m, &["JSON", "line 2 column 12"]);
+        wrong(b"", m, &["JSON", "line 1 column 0"]);
+        wrong(b"\xFF\xFE", m, &["JSON"]);
+        wrong(&b"[".repeat(100_000), m, &["JSON"]);
+        wrong(b"[]", m, &["global"]);
+        wrong(b"{\"global\": 5}", m, &["global"]);
+        wrong(&meta(json!({}), json!(5)), m, &["captures"]);
+        wrong(&meta(json!({}), json!([5])), m, &["captures[0]"]);
+        let negative = json!([{"core:sample_start": -1}]);
+        wrong(&meta(json!({}), negative), m, &["captures[0]", "core:sample_start"]);
+        let mut with_mark = b"\xEF\xBB\xBF".to_vec();
+        with_mark.extend(meta(json!({}), json!([])));
+        assert!(open_both(&with_mark, &[0; 10]).is_ok());
+    }
+
+    #[test]
+    fn missing_files_are_named() {
+        let none = InputOptions::default();
+        let folder =
+            folder(&[("a.sigmf-meta", &meta(json!({}), json!([]))), ("b.sigmf-data", &[1, 2])]);
+        let error = open(&path(&folder, "a.sigmf-meta"), &none).err().unwrap();
+        assert!(error.subject.ends_with("a.sigmf-data"), "{error}");
+        assert!(error.wrong.contains("a.sigmf-meta"), "{error}");
+        let error = open(&path(&folder, "b.sigmf-data"), &none).err().unwrap();
+        assert!(error.wrong.contains("b.sigmf-meta") && error.right.contains("--rate"), "{error}");
+        let raw = InputOptions {
+            format: Some("ri8".into()),
+            sample_rate_hz: Some(1.0),
+            ..InputOptions::default()
+        };
+        let mut source = open(&path(&folder, "b.sigmf-data"), &raw).unwrap();
+        assert_eq!(codes(&drain(&mut *source, 9).0), [1, 2]);
+        for name in ["c.sigmf-meta", "c.sigmf-data", "c.sigmf", "c"] {
+            let error = open(&path(&folder, name), &raw).err().unwrap();
+            assert!(error.subject.ends_with(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_user_overrides_the_metadata() {
+        let text = meta(json!({"core:sample_rate": null, "core:datatype": null}), json!([]));
+        let folder = folder(&[("x.sigmf-meta", &text), ("x.sigmf-data", &[1, 2])]);
+        let options = InputOptions {
+            format: Some("ri8".into()),
+            sample_rate_hz: Some(7.0),
+            start: "2027-01-01T00:00:00Z".parse().ok(),
+            centre_frequency_hz: Some(3.0),
+        };
+        let mut source = open(&path(&folder, "x"), &options).unwrap();
+        assert_eq!(source.info().sample_rate_hz, 7.0);
+        let (samples, anchors) = drain(&mut *source, 9);
+        assert_eq!(codes(&samples), [1, 2]);
+        assert_eq!(anchors[0].time, options.start);
+        assert_eq!(anchors[0].centre_frequency_hz, Some(3.0));
+    }
+
+    #[test]
+    fn random_metadata_and_archives_never_panic() {
+        let mut rng = ChaCha8Rng::seed_from_u64(11);
+        let captures = json!([{"core:sample_start": 3, "core:header_bytes": 2, "core:frequency": 1,
+            "core:datetime": "2026-01-01T00:00:00Z"}, {"core:sample_start": 7}]);
+        let global = json!({"core:offset": 1, "core:num_channels": 2, "core:trailing_bytes": 1});
+        let text = meta(global, captures);
+        let data: Vec<u8> = (0..50).collect();
+        let tar = archive(&[("x.sigmf-data", &data), ("x.sigmf-meta", &text)]);
+        let folder = folder(&[("x.sigmf-data", &data)]);
+        let none = InputOptions::default();
+        for (name, seed) in [("x.sigmf-meta", &text), ("y.sigmf", &tar)] {
+            for _ in 0..400 {
+                let mut bytes = seed.clone();
+                for _ in 0..rng.random_range(1..6) {
+                    // Half of the changes in the first header, where an archive is most fragile.
+                    let end = if rng.random() { bytes.len() } else { bytes.len().min(512) };
+                    let at = rng.random_range(0..end);
+                    let interesting =
+                        [b'0', b'7', b'9', b'-', b'e', b'"', 0, 0x80, 0xFF, rng.random()];
+                    bytes[at] = interesting[rng.random_range(0..interesting.len())];
+                }
+                if rng.random_range(0..4) == 0 {
+                    bytes.truncate(rng.random_range(0..=bytes.len()));
+                }
+                let path = path(&folder, name);
+                std::fs::write(&path, &bytes).unwrap();
+                if let Ok(mut source) = open(&path, &none) {
+                    drain(&mut *source, 5);
+                }
+            }
+        }
+    }
+}

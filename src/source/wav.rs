@@ -210,7 +210,7 @@ fn system_time(fields: [u16; 7]) -> Option<Timestamp> {
     let small = |field: u16| i8::try_from(field).ok();
     // Year 1601 and the like are a structure that was never filled in.
     let year = i16::try_from(year).ok().filter(|&year| year >= 1970)?;
-    let nanoseconds = i32::from(i16::try_from(millisecond).ok()?) * 1_000_000;
+    let nanoseconds = 1_000_000 * i32::from(Some(millisecond).filter(|&ms| ms < 1000)?);
     let time = DateTime::new(
         year,
         small(month)?,
@@ -240,9 +240,9 @@ impl Fmt {
         let mut bytes = self.bits.div_ceil(8);
         let mut remark = None;
         let aligned = self.block_align / self.channels;
-        if aligned != bytes || self.block_align % self.channels != 0 {
+        if aligned != bytes || !self.block_align.is_multiple_of(self.channels) {
             // Some writers keep 24 bits in 4 bytes without saying so but here.
-            let larger = self.block_align % self.channels == 0
+            let larger = self.block_align.is_multiple_of(self.channels)
                 && aligned > bytes
                 && matches!(aligned, 2 | 3 | 4 | 8);
             if larger {
@@ -372,7 +372,9 @@ fn chunks_follow(
             }
             position += 8 + size + size % 2;
         }
-        if position + 8 > length_bytes {
+        let nothing_follows = first >= length_bytes;
+        let only_chunks_follow = position > first && position + 8 > length_bytes;
+        if nothing_follows || only_chunks_follow {
             if let Some((position, size)) = auxi {
                 let mut content = Vec::new();
                 file.seek(SeekFrom::Start(position))?;
@@ -433,4 +435,353 @@ fn source(
         centre_frequency_hz: options.centre_frequency_hz.or(header.centre_frequency_hz),
     };
     Ok(Box::new(StreamSource::new(info, reader, format, 1, [capture], live)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use std::io::Cursor;
+
+    use num_complex::Complex32;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::super::stream::tests::drain;
+    use super::*;
+
+    fn chunk(id: &[u8; 4], content: &[u8]) -> Vec<u8> {
+        let mut out = id.to_vec();
+        out.extend((content.len() as u32).to_le_bytes());
+        out.extend(content);
+        out.resize(out.len() + content.len() % 2, 0);
+        out
+    }
+
+    fn fmt(tag: u16, channels: u16, rate: u32, bits: u16) -> Vec<u8> {
+        let align = channels * bits.div_ceil(8);
+        let mut out = Vec::new();
+        out.extend(tag.to_le_bytes());
+        out.extend(channels.to_le_bytes());
+        out.extend(rate.to_le_bytes());
+        out.extend((rate.wrapping_mul(u32::from(align))).to_le_bytes());
+        out.extend(align.to_le_bytes());
+        out.extend(bits.to_le_bytes());
+        out
+    }
+
+    fn riff(chunks: &[Vec<u8>]) -> Vec<u8> {
+        let mut out = b"RIFF\0\0\0\0WAVE".to_vec();
+        out.extend(chunks.concat());
+        let size = (out.len() as u32 - 8).to_le_bytes();
+        out[4..8].copy_from_slice(&size);
+        out
+    }
+
+    /// A file with the data chunk's size replaced.
+    fn with_data_size(mut file: Vec<u8>, size: u32) -> Vec<u8> {
+        let at = file.windows(4).position(|id| id == b"data").unwrap();
+        file[at + 4..at + 8].copy_from_slice(&size.to_le_bytes());
+        file
+    }
+
+    fn open_bytes(bytes: &[u8], options: &InputOptions) -> Result<Box<dyn Source>, RequestError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.wav");
+        std::fs::write(&path, bytes).unwrap();
+        super::super::open(path.to_str().unwrap(), options)
+    }
+
+    fn read(bytes: &[u8]) -> (SourceInfo, Vec<Complex32>) {
+        let mut source = open_bytes(bytes, &InputOptions::default()).unwrap();
+        let samples = drain(&mut *source, 1000).0;
+        let info = source.info().clone();
+        assert_eq!(info.length_samples, Some(samples.len() as u64));
+        (info, samples)
+    }
+
+    /// 16-bit mono samples 1, 2, 3 … as a data chunk's content.
+    fn ramp(samples: u16) -> Vec<u8> {
+        (1..=samples).flat_map(u16::to_le_bytes).collect()
+    }
+
+    fn is_ramp(samples: &[Complex32], length: usize) -> bool {
+        samples.len() == length
+            && samples.iter().enumerate().all(|(i, z)| z.re == (i + 1) as f32 / 32_768.0)
+    }
+
+    /// `tag`, bits and the content of half and minus half.
+    fn codings() -> Vec<(u16, u16, Vec<u8>)> {
+        let f32s = [0.5f32, -0.5].iter().flat_map(|x| x.to_le_bytes()).collect();
+        let f64s = [0.5f64, -0.5].iter().flat_map(|x| x.to_le_bytes()).collect();
+        vec![
+            (1, 8, vec![192, 64]),
+            (1, 16, vec![0, 0x40, 0, 0xC0]),
+            (1, 24, vec![0, 0, 0x40, 0, 0, 0xC0]),
+            (1, 32, vec![0, 0, 0, 0x40, 0, 0, 0, 0xC0]),
+            (3, 32, f32s),
+            (3, 64, f64s),
+        ]
+    }
+
+    #[test]
+    fn every_coding_with_1_and_2_channels_plain_and_extensible() {
+        for (tag, bits, content) in codings() {
+            for (channels, extensible) in [(1, false), (2, false), (1, true), (2, true)] {
+                let mut format = fmt(tag, channels, 48_000, bits);
+                if extensible {
+                    format[..2].copy_from_slice(&0xFFFEu16.to_le_bytes());
+                    format.extend([22, 0]);
+                    format.extend(bits.to_le_bytes());
+                    format.extend([3, 0, 0, 0]);
+                    format.extend(tag.to_le_bytes());
+                    format.extend([0, 0, 0, 0, 16, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71]);
+                }
+                let file = riff(&[chunk(b"fmt ", &format), chunk(b"data", &content)]);
+                let (info, samples) = read(&file);
+                assert_eq!(info.sample_rate_hz, 48_000.0);
+                assert_eq!(info.complex, channels == 2);
+                assert!(info.warnings.is_empty(), "{:?}", info.warnings);
+                let expected = match channels {
+                    1 => vec![Complex32::new(0.5, 0.0), Complex32::new(-0.5, 0.0)],
+                    _ => vec![Complex32::new(0.5, -0.5)],
+                };
+                assert_eq!(samples, expected, "{tag} {bits} {channels} {extensible}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_chunks_are_skipped_odd_ones_with_their_padding() {
+        let file = riff(&[
+            chunk(b"JUNK", &[1; 27]),
+            chunk(b"fmt ", &fmt(1, 1, 8000, 16)),
+            chunk(b"LIST", b"INFOxxx"),
+            chunk(b"fact", &[]),
+            chunk(b"data", &ramp(100)),
+            chunk(b"LIST", b"INFO\0"),
+            chunk(b"id3 ", &[7; 300]),
+        ]);
+        let (info, samples) = read(&file);
+        assert!(is_ramp(&samples, 100));
+        assert!(info.warnings.is_empty(), "{:?}", info.warnings);
+        // Odd data, once with its padding and once without.
+        let mut file = riff(&[chunk(b"fmt ", &fmt(1, 1, 8000, 8)), chunk(b"data", &[128; 5])]);
+        assert_eq!(read(&file).1.len(), 5);
+        file.pop();
+        let (info, samples) = read(&file);
+        assert_eq!((samples.len(), info.warnings.len()), (5, 0));
+        file.extend(chunk(b"LIST", b"unpadded"));
+        let (info, samples) = read(&file);
+        assert_eq!((samples.len(), info.warnings.len()), (5, 0));
+    }
+
+    #[test]
+    fn big_endian_riff() {
+        let mut file = b"RIFX\0\0\0\x30WAVEfmt \0\0\0\x10".to_vec();
+        file.extend([0, 1, 0, 2, 0, 0, 0xBB, 0x80, 0, 2, 0xEE, 0, 0, 4, 0, 16]);
+        file.extend(b"data\0\0\0\x04\x40\0\xC0\0");
+        let (info, samples) = read(&file);
+        assert_eq!(info.sample_rate_hz, 48_000.0);
+        assert_eq!(samples, [Complex32::new(0.5, -0.5)]);
+    }
+
+    #[test]
+    fn sizes_of_64_bits() {
+        for id in [b"RF64", b"BW64"] {
+            let mut ds64 = vec![0; 28];
+            ds64[8..16].copy_from_slice(&200u64.to_le_bytes());
+            let chunks = [
+                chunk(b"ds64", &ds64),
+                chunk(b"fmt ", &fmt(1, 1, 8000, 16)),
+                chunk(b"data", &ramp(100)),
+                chunk(b"LIST", b"INFO"),
+            ];
+            let mut file = with_data_size(riff(&chunks), u32::MAX);
+            file[..4].copy_from_slice(id);
+            let (info, samples) = read(&file);
+            assert!(is_ramp(&samples, 100));
+            assert!(info.warnings.is_empty(), "{:?}", info.warnings);
+            // More than there is, and more than 4 GiB.
+            ds64[8..16].copy_from_slice(&(1u64 << 40).to_le_bytes());
+            let at = file.windows(4).position(|id| id == b"ds64").unwrap();
+            file[at + 8..at + 36].copy_from_slice(&ds64);
+            let (info, _) = read(&file);
+            assert!(info.warnings[0].starts_with("is truncated"), "{:?}", info.warnings);
+        }
+    }
+
+    #[test]
+    fn lying_data_sizes_lose_nothing() {
+        let whole = riff(&[chunk(b"fmt ", &fmt(1, 1, 8000, 16)), chunk(b"data", &ramp(1000))]);
+        for size in [0, 1, 2, 777, 1998, 2001, 5000, 0x7FFF_FFFF, 0x8000_0000, u32::MAX] {
+            let (info, samples) = read(&with_data_size(whole.clone(), size));
+            assert!(is_ramp(&samples, 1000), "{size}: {}", samples.len());
+            assert_eq!(info.warnings.len(), 1, "{size}: {:?}", info.warnings);
+        }
+    }
+
+    #[test]
+    fn a_truncated_file_gives_what_is_there() {
+        let whole = riff(&[chunk(b"fmt ", &fmt(1, 1, 8000, 16)), chunk(b"data", &ramp(1000))]);
+        for cut in [1, 2, 999, 1999, 2000] {
+            let (info, samples) = read(&whole[..whole.len() - cut]);
+            assert!(is_ramp(&samples, (2000 - cut) / 2), "{cut}");
+            assert!(info.warnings[0].starts_with("is truncated"), "{:?}", info.warnings);
+        }
+        for length in 12..whole.len() - 2000 {
+            let error = open_bytes(&whole[..length], &InputOptions::default()).err().unwrap();
+            assert!(error.subject.ends_with("x.wav"), "{length}: {error}");
+        }
+        for length in 0..12 {
+            assert!(open_bytes(&whole[..length], &InputOptions::default()).is_err());
+        }
+    }
+
+    #[test]
+    fn no_samples_are_no_error() {
+        let trailing = chunk(b"LIST", b"INFO");
+        for after in [Vec::new(), trailing] {
+            let format = chunk(b"fmt ", &fmt(1, 2, 8000, 16));
+            let (info, samples) = read(&riff(&[format, chunk(b"data", &[]), after]));
+            assert!(samples.is_empty());
+            assert_eq!(info.warnings, ["holds no samples"]);
+        }
+    }
+
+    #[test]
+    fn nan_and_infinity_become_0() {
+        let values = [f32::NAN, 0.5, f32::INFINITY, f32::NEG_INFINITY];
+        let content: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let file = riff(&[chunk(b"fmt ", &fmt(3, 2, 8000, 32)), chunk(b"data", &content)]);
+        let mut source = open_bytes(&file, &InputOptions::default()).unwrap();
+        let (samples, _) = drain(&mut *source, 10);
+        assert_eq!(samples, [Complex32::new(0.0, 0.5), Complex32::new(0.0, 0.0)]);
+        assert_eq!(source.replaced_values(), 3);
+    }
+
+    #[test]
+    fn time_and_frequency_from_auxi() {
+        let mut auxi = Vec::new();
+        for word in [2026u16, 11, 0, 22, 12, 30, 5, 250] {
+            auxi.extend(word.to_le_bytes());
+        }
+        auxi.extend([0; 16]);
+        auxi.extend(437_000_000u32.to_le_bytes());
+        auxi.extend([0; 32]);
+        let format = chunk(b"fmt ", &fmt(1, 2, 8000, 16));
+        let data = chunk(b"data", &ramp(10));
+        let before = riff(&[format.clone(), chunk(b"auxi", &auxi), data.clone()]);
+        let after = riff(&[format.clone(), data.clone(), chunk(b"auxi", &auxi)]);
+        for file in [before.clone(), after] {
+            let mut source = open_bytes(&file, &InputOptions::default()).unwrap();
+            let anchor = drain(&mut *source, 3).1[0];
+            assert_eq!(anchor.time, "2026-11-22T12:30:05.25Z".parse().ok());
+            assert_eq!(anchor.centre_frequency_hz, Some(437e6));
+        }
+        let options = InputOptions {
+            start: "2020-01-01T00:00:00Z".parse().ok(),
+            centre_frequency_hz: Some(1.0),
+            sample_rate_hz: Some(96_000.0),
+            ..InputOptions::default()
+        };
+        let mut source = open_bytes(&before, &options).unwrap();
+        assert_eq!(source.info().sample_rate_hz, 96_000.0);
+        let anchor = drain(&mut *source, 3).1[0];
+        assert_eq!(anchor.time, options.start);
+        assert_eq!(anchor.centre_frequency_hz, Some(1.0));
+        // SDR Console: XML in UTF-16.
+        let xml = r#"<?xml version="1.0"?><SDR-XML-Root><Definition UTCSeconds="1763814605" RadioCenterFreq="145900000" /></SDR-XML-Root>"#;
+        let utf16: Vec<u8> = xml.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let file = riff(&[format.clone(), chunk(b"auxi", &utf16), data.clone()]);
+        let mut source = open_bytes(&file, &InputOptions::default()).unwrap();
+        let anchor = drain(&mut *source, 3).1[0];
+        assert_eq!(anchor.time, Timestamp::from_second(1_763_814_605).ok());
+        assert_eq!(anchor.centre_frequency_hz, Some(145.9e6));
+        // Nonsense is left out.
+        for content in [vec![0xFF; 68], vec![0; 68], vec![1; 5], b"<?xml UTCSeconds=\"x".to_vec()] {
+            let file = riff(&[format.clone(), chunk(b"auxi", &content), data.clone()]);
+            let mut source = open_bytes(&file, &InputOptions::default()).unwrap();
+            assert_eq!(drain(&mut *source, 3).1[0].time, None);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let cases = [
+            (fmt(1, 0, 8000, 16), "0 channels"),
+            (fmt(1, 4, 8000, 16), "4 channels"),
+            (fmt(1, 1, 8000, 64), "PCM of 64 bits"),
+            (fmt(1, 1, 8000, 0), "PCM of 0 bits"),
+            (fmt(3, 1, 8000, 16), "floats of 16 bits"),
+            (fmt(7, 1, 8000, 8), "µ-law"),
+            (fmt(0x1234, 1, 8000, 8), "format tag 4660"),
+            (fmt(1, 1, 0, 16), "sample rate of 0"),
+        ];
+        for (format, wrong) in cases {
+            let file = riff(&[chunk(b"fmt ", &format), chunk(b"data", &ramp(10))]);
+            let error = open_bytes(&file, &InputOptions::default()).err().unwrap();
+            assert!(error.wrong.contains(wrong), "{error}");
+        }
+        let file = riff(&[chunk(b"fmt ", &fmt(1, 1, 0, 16)), chunk(b"data", &ramp(10))]);
+        let error = open_bytes(&file, &InputOptions::default()).err().unwrap();
+        assert!(error.right.contains("--rate"));
+        let options = InputOptions { sample_rate_hz: Some(8000.0), ..InputOptions::default() };
+        assert!(open_bytes(&file, &options).is_ok());
+        // The user may know better how the numbers are coded.
+        let file = riff(&[chunk(b"fmt ", &fmt(7, 4, 8000, 8)), chunk(b"data", &ramp(10))]);
+        let options = InputOptions { format: Some("ri16".into()), ..InputOptions::default() };
+        let mut source = open_bytes(&file, &options).unwrap();
+        assert!(is_ramp(&drain(&mut *source, 100).0, 10));
+        assert!(open_bytes(&riff(&[chunk(b"data", &ramp(1))]), &InputOptions::default()).is_err());
+        assert!(open_bytes(&riff(&[chunk(b"fmt ", &[1; 10])]), &InputOptions::default()).is_err());
+    }
+
+    #[test]
+    fn a_pipe_is_read_as_far_as_it_goes() {
+        let whole = riff(&[chunk(b"fmt ", &fmt(1, 1, 8000, 16)), chunk(b"data", &ramp(1000))]);
+        for size in [0, 2000, 0x7FFF_FFF0, u32::MAX] {
+            let file = with_data_size(whole.clone(), size);
+            let options = InputOptions::default();
+            let mut source = open_stream("pipe", Cursor::new(file), &options).unwrap();
+            assert!(is_ramp(&drain(&mut *source, 7).0, 1000), "{size}");
+            assert!(source.info().warnings.is_empty());
+        }
+        let cut = whole[..whole.len() - 500].to_vec();
+        let mut source = open_stream("pipe", Cursor::new(cut), &InputOptions::default()).unwrap();
+        assert!(is_ramp(&drain(&mut *source, 7).0, 750));
+        assert_eq!(source.info().warnings, ["ends 250 samples early: 750 samples are there"]);
+    }
+
+    #[test]
+    fn random_bytes_never_panic() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let seed = riff(&[
+            chunk(b"ds64", &[0; 28]),
+            chunk(b"fmt ", &fmt(0xFFFE, 2, 48_000, 16)),
+            chunk(b"auxi", &[9; 68]),
+            chunk(b"data", &ramp(20)),
+            chunk(b"auxi", &[9; 68]),
+        ]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.wav");
+        for round in 0..4000 {
+            let mut file = seed.clone();
+            for _ in 0..rng.random_range(1..8) {
+                let at = rng.random_range(0..file.len());
+                let interesting = [0, 1, 0x7F, 0x80, 0xFF, rng.random()];
+                file[at] = interesting[rng.random_range(0..interesting.len())];
+            }
+            file.truncate(rng.random_range(0..=file.len() * 2));
+            let options = InputOptions::default();
+            // Files are slow to write: one in eight.
+            let opened = (round % 8 == 0).then(|| {
+                std::fs::write(&path, &file).unwrap();
+                super::super::open(path.to_str().unwrap(), &options)
+            });
+            let piped = super::super::stdin::open_stream("pipe", Cursor::new(file), &options);
+            for mut source in opened.into_iter().chain([piped]).flatten() {
+                drain(&mut *source, 16);
+            }
+        }
+    }
 }
