@@ -8,6 +8,9 @@ use crate::framing::Framing;
 /// Longest frame made for framings that take any length.
 const LONGEST: usize = 255;
 
+/// Two addresses, control and PID of an AX.25 UI frame.
+const AX25_HEADER_BYTES: usize = 16;
+
 /// `count` frames for a framing, by its name in the registry: AX.25 UI frames with sensor readings
 /// for "AX.25 …" and "OPS-SAT", TM transfer frames for "CCSDS …", random bytes of allowed lengths
 /// for all else. Every length is within [`Framing::frame_bytes`].
@@ -25,6 +28,28 @@ pub fn for_framing(name: &str, framing: &dyn Framing, count: usize, seed: u64) -
                 Vec::new()
             };
             if allowed(&frame) { frame } else { random(shortest, longest, &mut rng) }
+        })
+        .collect()
+}
+
+/// `count` frames of exactly `length` bytes, of the same kinds: AX.25 UI frames (17 bytes and more)
+/// with random text, TM transfer frames (16 bytes and more), random bytes for all else.
+pub fn of_length(name: &str, length: usize, count: usize, seed: u64) -> Vec<Vec<u8>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    (0..count)
+        .map(|number| {
+            if name.starts_with("AX.25") && length > AX25_HEADER_BYTES {
+                let text: String = (AX25_HEADER_BYTES..length)
+                    .map(|_| char::from(rng.random_range(b' '..=b'~')))
+                    .collect();
+                ax25_ui("QST", "OTS1", &text)
+            } else if name.starts_with("CCSDS") && length >= 16 {
+                tm_transfer_frame(length, 0x2A7, 0, number as u32, &mut rng)
+            } else {
+                let mut frame = vec![0; length];
+                rng.fill_bytes(&mut frame);
+                frame
+            }
         })
         .collect()
 }
