@@ -108,43 +108,50 @@ impl Decimator {
 }
 
 /// `Σ taps[k]·(re[k] + i·im[k])` over all taps, whose number is a multiple of [`TAP_LANES`].
+///
+/// Loops over indices throughout: iterator adapters and closures are not inlined into functions
+/// with more target features than they have, and cost more than the sums.
 #[inline(always)]
 pub(super) fn dot(re: &[f32], im: &[f32], taps: &[f32]) -> (f32, f32) {
     // 16 sums a part hide the latency of the additions.
     const WIDE: usize = 2 * TAP_LANES;
     let (mut sum_re, mut sum_im) = ([0.0_f32; WIDE], [0.0_f32; WIDE]);
-    let (re, im) = (&re[..taps.len()], &im[..taps.len()]);
-    let (taps_wide, taps_rest) = taps.as_chunks::<WIDE>();
-    let (re_wide, re_rest) = re.as_chunks::<WIDE>();
-    let (im_wide, im_rest) = im.as_chunks::<WIDE>();
-    for ((re, im), taps) in re_wide.iter().zip(im_wide).zip(taps_wide) {
-        for j in 0..WIDE {
+    let length = taps.len();
+    let (re, im) = (&re[..length], &im[..length]);
+    let mut at = 0;
+    while at + WIDE <= length {
+        let (re, im, taps) = (&re[at..at + WIDE], &im[at..at + WIDE], &taps[at..at + WIDE]);
+        let mut j = 0;
+        while j < WIDE {
             sum_re[j] += re[j] * taps[j];
             sum_im[j] += im[j] * taps[j];
+            j += 1;
         }
+        at += WIDE;
     }
-    let (taps_rest, re_rest, im_rest) = (
-        taps_rest.as_chunks::<TAP_LANES>().0,
-        re_rest.as_chunks::<TAP_LANES>().0,
-        im_rest.as_chunks::<TAP_LANES>().0,
-    );
-    for ((re, im), taps) in re_rest.iter().zip(im_rest).zip(taps_rest) {
-        for j in 0..TAP_LANES {
+    if at + TAP_LANES <= length {
+        let end = at + TAP_LANES;
+        let (re, im, taps) = (&re[at..end], &im[at..end], &taps[at..end]);
+        let mut j = 0;
+        while j < TAP_LANES {
             sum_re[j] += re[j] * taps[j];
             sum_im[j] += im[j] * taps[j];
+            j += 1;
         }
     }
-    (total(sum_re), total(sum_im))
+    (total(&sum_re), total(&sum_im))
 }
 
 /// Sum of all, by halves.
 #[inline(always)]
-fn total(sums: [f32; 2 * TAP_LANES]) -> f32 {
-    let mut half = [0.0; TAP_LANES];
-    for j in 0..TAP_LANES {
+fn total(sums: &[f32; 2 * TAP_LANES]) -> f32 {
+    let mut half = [0.0_f32; TAP_LANES];
+    let mut j = 0;
+    while j < TAP_LANES {
         half[j] = sums[j] + sums[j + TAP_LANES];
+        j += 1;
     }
-    let quarter: [f32; 4] = std::array::from_fn(|j| half[j] + half[j + 4]);
+    let quarter = [half[0] + half[4], half[1] + half[5], half[2] + half[6], half[3] + half[7]];
     (quarter[0] + quarter[2]) + (quarter[1] + quarter[3])
 }
 
@@ -157,10 +164,12 @@ fn decimate_body(
     out_re: &mut [f32],
     out_im: &mut [f32],
 ) {
-    let mut at = 0;
-    for (out_re, out_im) in out_re.iter_mut().zip(out_im) {
-        (*out_re, *out_im) = dot(&re[at..], &im[at..], taps);
-        at += factor;
+    let outputs = out_re.len().min(out_im.len());
+    let mut m = 0;
+    while m < outputs {
+        let at = m * factor;
+        (out_re[m], out_im[m]) = dot(&re[at..], &im[at..], taps);
+        m += 1;
     }
 }
 
