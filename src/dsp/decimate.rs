@@ -110,41 +110,53 @@ impl Decimator {
 /// `Σ taps[k]·(re[k] + i·im[k])` over all taps, whose number is a multiple of [`TAP_LANES`].
 #[inline(always)]
 pub(super) fn dot(re: &[f32], im: &[f32], taps: &[f32]) -> (f32, f32) {
-    // 16 sums a part hide the latency of the additions.
-    const WIDE: usize = 2 * TAP_LANES;
-    let (mut sum_re, mut sum_im) = ([0.0_f32; WIDE], [0.0_f32; WIDE]);
-    let (re, im) = (&re[..taps.len()], &im[..taps.len()]);
-    let (taps_wide, taps_rest) = taps.as_chunks::<WIDE>();
-    let (re_wide, re_rest) = re.as_chunks::<WIDE>();
-    let (im_wide, im_rest) = im.as_chunks::<WIDE>();
-    for ((re, im), taps) in re_wide.iter().zip(im_wide).zip(taps_wide) {
-        for j in 0..WIDE {
-            sum_re[j] += re[j] * taps[j];
-            sum_im[j] += im[j] * taps[j];
-        }
+    let (re, im) = lane_sums(re, im, taps);
+    (total(&re), total(&im))
+}
+
+/// The sums of [`dot`], every [`TAP_LANES`]-th product in one.
+///
+/// Loops over indices throughout: iterator adapters and closures are not inlined into functions
+/// with more target features than they have, and cost more than the sums.
+#[inline(always)]
+fn lane_sums(re: &[f32], im: &[f32], taps: &[f32]) -> ([f32; TAP_LANES], [f32; TAP_LANES]) {
+    // Two times eight sums a part hide the latency of the additions.
+    let mut sums = [[0.0_f32; TAP_LANES]; 4];
+    let length = taps.len();
+    let re = re[..length].as_chunks::<TAP_LANES>().0;
+    let im = im[..length].as_chunks::<TAP_LANES>().0;
+    let taps = taps.as_chunks::<TAP_LANES>().0;
+    let mut at = 0;
+    while at + 1 < taps.len() {
+        add_products(&mut sums[0], &re[at], &taps[at]);
+        add_products(&mut sums[1], &im[at], &taps[at]);
+        add_products(&mut sums[2], &re[at + 1], &taps[at + 1]);
+        add_products(&mut sums[3], &im[at + 1], &taps[at + 1]);
+        at += 2;
     }
-    let (taps_rest, re_rest, im_rest) = (
-        taps_rest.as_chunks::<TAP_LANES>().0,
-        re_rest.as_chunks::<TAP_LANES>().0,
-        im_rest.as_chunks::<TAP_LANES>().0,
-    );
-    for ((re, im), taps) in re_rest.iter().zip(im_rest).zip(taps_rest) {
-        for j in 0..TAP_LANES {
-            sum_re[j] += re[j] * taps[j];
-            sum_im[j] += im[j] * taps[j];
-        }
+    if at < taps.len() {
+        add_products(&mut sums[0], &re[at], &taps[at]);
+        add_products(&mut sums[1], &im[at], &taps[at]);
     }
-    (total(sum_re), total(sum_im))
+    let [mut sum_re, mut sum_im, more_re, more_im] = sums;
+    for j in 0..TAP_LANES {
+        sum_re[j] += more_re[j];
+        sum_im[j] += more_im[j];
+    }
+    (sum_re, sum_im)
+}
+
+#[inline(always)]
+fn add_products(sums: &mut [f32; TAP_LANES], x: &[f32; TAP_LANES], taps: &[f32; TAP_LANES]) {
+    for j in 0..TAP_LANES {
+        sums[j] += x[j] * taps[j];
+    }
 }
 
 /// Sum of all, by halves.
 #[inline(always)]
-fn total(sums: [f32; 2 * TAP_LANES]) -> f32 {
-    let mut half = [0.0; TAP_LANES];
-    for j in 0..TAP_LANES {
-        half[j] = sums[j] + sums[j + TAP_LANES];
-    }
-    let quarter: [f32; 4] = std::array::from_fn(|j| half[j] + half[j + 4]);
+fn total(sums: &[f32; TAP_LANES]) -> f32 {
+    let quarter = [sums[0] + sums[4], sums[1] + sums[5], sums[2] + sums[6], sums[3] + sums[7]];
     (quarter[0] + quarter[2]) + (quarter[1] + quarter[3])
 }
 
@@ -157,10 +169,28 @@ fn decimate_body(
     out_re: &mut [f32],
     out_im: &mut [f32],
 ) {
-    let mut at = 0;
-    for (out_re, out_im) in out_re.iter_mut().zip(out_im) {
-        (*out_re, *out_im) = dot(&re[at..], &im[at..], taps);
-        at += factor;
+    /// Outputs whose lanes are summed together: apart from the products, whose loop the compiler
+    /// would otherwise arrange to suit the last sums rather than the many before.
+    const TOGETHER: usize = 32;
+    let outputs = out_re.len().min(out_im.len());
+    let mut lanes_re = [[0.0_f32; TAP_LANES]; TOGETHER];
+    let mut lanes_im = [[0.0_f32; TAP_LANES]; TOGETHER];
+    let mut first = 0;
+    while first < outputs {
+        let count = (outputs - first).min(TOGETHER);
+        let mut m = 0;
+        while m < count {
+            let at = (first + m) * factor;
+            (lanes_re[m], lanes_im[m]) = lane_sums(&re[at..], &im[at..], taps);
+            m += 1;
+        }
+        m = 0;
+        while m < count {
+            out_re[first + m] = total(&lanes_re[m]);
+            out_im[first + m] = total(&lanes_im[m]);
+            m += 1;
+        }
+        first += count;
     }
 }
 

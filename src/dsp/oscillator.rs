@@ -209,42 +209,62 @@ impl Oscillator {
 #[inline(always)]
 fn advance(lanes: &mut Lanes) {
     let (v_re, v_im) = (lanes.v_re, lanes.v_im);
-    for j in 0..LANES {
+    let mut j = 0;
+    while j < LANES {
         let (z_re, z_im) = (lanes.z_re[j], lanes.z_im[j]);
         let (w_re, w_im) = (lanes.w_re[j], lanes.w_im[j]);
         lanes.z_re[j] = z_re * w_re - z_im * w_im;
         lanes.z_im[j] = z_re * w_im + z_im * w_re;
         lanes.w_re[j] = w_re * v_re - w_im * v_im;
         lanes.w_im[j] = w_re * v_im + w_im * v_re;
+        j += 1;
     }
 }
+
+// The bodies below loop over indices: iterator adapters may fail to be inlined into functions with
+// more target features than they have.
 
 #[inline(always)]
 fn draw_groups_body(lanes: &mut Lanes, re: &mut [f32], im: &mut [f32]) {
     let mut now = *lanes;
-    for (re, im) in re.as_chunks_mut::<LANES>().0.iter_mut().zip(im.as_chunks_mut::<LANES>().0) {
-        for j in 0..LANES {
+    let mut at = 0;
+    while at + LANES <= re.len() && at + LANES <= im.len() {
+        let (re, im) = (&mut re[at..at + LANES], &mut im[at..at + LANES]);
+        let mut j = 0;
+        while j < LANES {
             re[j] = now.z_re[j] as f32;
             im[j] = now.z_im[j] as f32;
+            j += 1;
         }
         advance(&mut now);
+        at += LANES;
     }
     *lanes = now;
 }
 
 #[inline(always)]
 fn multiply_body(samples: &mut [Complex32], re: &[f32], im: &[f32]) {
-    for ((sample, &re), &im) in samples.iter_mut().zip(re).zip(im) {
-        *sample = Complex32::new(sample.re * re - sample.im * im, sample.re * im + sample.im * re);
+    let length = samples.len();
+    let (re, im) = (&re[..length], &im[..length]);
+    let mut n = 0;
+    while n < length {
+        let sample = samples[n];
+        samples[n].re = sample.re * re[n] - sample.im * im[n];
+        samples[n].im = sample.re * im[n] + sample.im * re[n];
+        n += 1;
     }
 }
 
 #[inline(always)]
 fn multiply_planar_body(samples: &[Complex32], re: &mut [f32], im: &mut [f32]) {
-    for ((sample, re), im) in samples.iter().zip(re).zip(im) {
-        let (phasor_re, phasor_im) = (*re, *im);
-        *re = sample.re * phasor_re - sample.im * phasor_im;
-        *im = sample.re * phasor_im + sample.im * phasor_re;
+    let length = samples.len();
+    let (re, im) = (&mut re[..length], &mut im[..length]);
+    let mut n = 0;
+    while n < length {
+        let (sample, phasor_re, phasor_im) = (samples[n], re[n], im[n]);
+        re[n] = sample.re * phasor_re - sample.im * phasor_im;
+        im[n] = sample.re * phasor_im + sample.im * phasor_re;
+        n += 1;
     }
 }
 
@@ -377,6 +397,15 @@ mod tests {
         draw_groups_body(&mut plain_lanes, &mut plain.re, &mut plain.im);
         assert_eq!(fast, plain);
         assert_eq!(fast_lanes.z_re, plain_lanes.z_re);
+
+        let samples: Vec<Complex32> = fast.re.iter().map(|&x| Complex32::new(x, 0.3 - x)).collect();
+        let (mut fast_mixed, mut plain_mixed) = (samples.clone(), samples.clone());
+        multiply(&mut fast_mixed, &fast.re, &fast.im);
+        multiply_body(&mut plain_mixed, &fast.re, &fast.im);
+        assert_eq!(fast_mixed, plain_mixed);
+        multiply_planar(&samples, &mut fast.re, &mut fast.im);
+        multiply_planar_body(&samples, &mut plain.re, &mut plain.im);
+        assert_eq!(fast, plain);
     }
 
     proptest! {

@@ -391,6 +391,21 @@ mod tests {
     }
 
     #[test]
+    fn baseline_and_avx2_agree_to_the_bit() {
+        let buffer = tone(0.123, 700);
+        let (width, room) = (24, 700 - 24);
+        let bank: Vec<f32> = (0..width * (REAL_PHASES + 1)).map(|k| (k as f32).sin()).collect();
+        let (mut fast, mut plain) = (Planar::default(), Planar::default());
+        run_rational(&buffer, &bank, width, room, &mut [0, 0], [7, 5], &mut fast);
+        run_rational_body(&buffer, &bank, width, room, &mut [0, 0], [7, 5], &mut plain);
+        assert_eq!(fast, plain);
+        let step = (1_u128 << 64) / 10 * 13;
+        run_real(&buffer, &bank, width, room, &mut (0, 0), step, &mut fast);
+        run_real_body(&buffer, &bank, width, room, &mut (0, 0), step, &mut plain);
+        assert_eq!(fast, plain);
+    }
+
+    #[test]
     fn nonsense_is_clamped() {
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -1.0, 1e-300, 1e300] {
             let input = tone(0.1, 50);
