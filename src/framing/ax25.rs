@@ -13,7 +13,8 @@
 //!
 //! A CRC of 16 bits passes once in 65536 flag pairs by chance, so the two callsigns must be
 //! plausible too: at least ten of their twelve characters are letters, digits or spaces with bit 0
-//! clear. Real downlinks send lower case and wrong extension bits, so there is no stricter rule.
+//! clear. Real downlinks send lower case and wrong extension bits, so there is no stricter rule; one
+//! (QBEE) does not shift its callsigns, so twelve plain letters, digits and spaces will do as well.
 //!
 //! What fails is repaired by undoing the most likely symbol errors ([`crate::coding::hdlc_repair`]),
 //! which is worth 1.5 dB and more. A repaired frame must have all twelve characters plausible.
@@ -76,16 +77,17 @@ pub static AX25_G3RUH: Descriptor = Descriptor {
 };
 
 /// How many of the twelve characters of destination and source could be a callsign's; 0 if the
-/// frame is too short to have them.
+/// frame is too short to have them. Characters that are not shifted count if all twelve are plain.
 pub fn plausible_characters(bytes: &[u8]) -> usize {
     if bytes.len() < MIN_BYTES {
         return 0;
     }
-    let plausible = |byte: &&u8| {
-        let character = **byte >> 1;
-        **byte & 1 == 0 && (character.is_ascii_alphanumeric() || character == b' ')
-    };
-    bytes[..6].iter().chain(&bytes[7..13]).filter(plausible).count()
+    let characters = || bytes[..6].iter().chain(&bytes[7..13]);
+    let plausible = |character: u8| character.is_ascii_alphanumeric() || character == b' ';
+    if characters().all(|&byte| plausible(byte)) {
+        return CALLSIGN_BYTES;
+    }
+    characters().filter(|&&byte| byte & 1 == 0 && plausible(byte >> 1)).count()
 }
 
 fn accept(bytes: &[u8], trust: Trust) -> bool {
@@ -375,6 +377,9 @@ mod tests {
         bytes[1] = b'%' << 1;
         assert!(!accept(&bytes, Trust::Whole));
         assert!(!accept(&bytes[..14], Trust::Whole) && !accept(&[], Trust::Whole));
+        // As QBEE sends it.
+        assert!(accept(b"ON01SE\0ON01SE\0\x03", Trust::Repaired));
+        assert!(!accept(b"ON01S%\0ON01SE\0\x03", Trust::Whole));
         // A right FCS does not save it.
         let framing = &framings()[0];
         let mut encoder = framing.encoder();
