@@ -12,13 +12,14 @@
 //!                            sequence detection ─► soft symbols
 //! ```
 //!
-//! A track begins with a coherent window, takes every window that agrees with it, and ends when
-//! none did for 256 symbols or when six windows in a row agree on another timing (bursts back to
-//! back). Symbol instants come from lines fitted to the windows within ±256 symbols, so they have
+//! A track begins with a steady window, backwards too, takes every window that agrees with it, and
+//! ends when the windows' phases turn random or when six windows in a row agree on another timing
+//! (bursts back to back). Symbol instants come from lines fitted to the windows within ±256 symbols, so they have
 //! no acquisition time: the track's symbols begin 96 symbols before its first window's middle and
 //! end as many after the last one's.
 
 use std::collections::VecDeque;
+use std::f64::consts::TAU;
 
 use super::detector::{self, Eye, Workspace};
 use super::interpolator::{Interpolator, OVERSAMPLING};
@@ -27,39 +28,50 @@ use super::timing::{
 };
 use crate::modulation::{Mapping, SoftBlock};
 
-/// Coherence at which a track begins: 0.1 % of the windows of a discriminator's noise exceed it.
-const COHERENCE_ON: f32 = 0.21;
-/// The same of a wide window.
-const WIDE_COHERENCE_ON: f32 = 0.15;
+/// Steadiness of a wide window at which a track begins. It is the same for noise of any spectrum,
+/// which exceeds it in one of 1000 windows.
+const STEADINESS_ON: f32 = 0.35;
+/// Coherence at which a track begins though the wide window is not steady: a short burst.
+const COHERENCE_ON: f32 = 0.30;
+/// Coherence at which a window counts against a track that it does not agree with.
+const COHERENCE_AGAINST: f32 = 0.19;
 /// Coherence at which a window is believed by a track that it agrees with.
-const COHERENCE_HOLD: f32 = 0.12;
+const COHERENCE_HOLD: f32 = 0.08;
+/// Coherence below which a window's phase says nothing (silence).
+const COHERENCE_NONE: f32 = 0.02;
 /// A window agrees with a track within this phase, in symbols.
 const AGREEMENT: f64 = 0.2;
 /// Windows in a row on another timing that end a track.
 const CONTRADICTIONS: u32 = 6;
-/// Hops without a believed window that end a track.
-const PATIENCE_HOPS: i64 = 16;
+/// A track ends when the mean cosine of its windows' errors falls below this: 0 in noise, 0.7 on
+/// the weakest signal.
+const HARMONY_END: f64 = 0.2;
+/// Hops over which that mean is taken.
+const HARMONY_HOPS: f64 = 20.0;
+/// The mean that a track begins with.
+const HARMONY_START: f64 = 0.8;
 /// Fits of the timing reach this far on each side.
 const FIT_HOPS: i64 = 16;
 /// Symbols before the first and after the last believed window's middle.
 const MARGIN_HOPS: i64 = 6;
-/// Gains of the causal prediction of the phase and of its slope.
-const PHASE_GAIN: f64 = 0.3;
-const SLOPE_GAIN: f64 = 0.02;
+/// Least gain of the causal prediction of the phase; it begins with that of a mean.
+const PHASE_GAIN: f64 = 0.08;
 /// Largest clock deviation followed.
 const RATE_LIMIT: f64 = 0.006;
 
 /// Symbols per detection.
-const BLOCK_SYMBOLS: usize = 128;
+const BLOCK_SYMBOLS: usize = 192;
 /// Symbols that the channel's model is estimated from.
-const TRAINING_SYMBOLS: usize = 256;
+const TRAINING_SYMBOLS: usize = 384;
 /// Symbols on each side of a block that the trellis runs over, at least.
 const GUARD_SYMBOLS: usize = 24;
 
 /// Phases of the pulse filter.
 const PULSE_PHASES: usize = 64;
 /// Taps of the pulse filter.
-const PULSE_TAPS: usize = 2 * OVERSAMPLING + 1;
+const PULSE_TAPS: usize = 2 * PULSE_HALF + 1;
+/// Half the length of the pulse filter, in samples.
+const PULSE_HALF: usize = 5;
 
 /// A track looks back this far from the window that it begins with.
 const BACKWARD_HOPS: usize = 128;
@@ -102,8 +114,6 @@ pub(in crate::modulation) struct PamReceiver {
     /// Samples, 4 a symbol, from index `first` on.
     held: Vec<f32>,
     first: i64,
-    /// Samples given.
-    given: u64,
     /// Last hop whose window was looked at.
     hop: i64,
     windows: Vec<WindowTiming>,
@@ -134,7 +144,6 @@ impl PamReceiver {
             pulse: pulse_filter(),
             held: Vec::new(),
             first: 0,
-            given: 0,
             hop: 0,
             windows: Vec::new(),
             past: VecDeque::with_capacity(BACKWARD_HOPS + 1),
@@ -153,8 +162,7 @@ impl PamReceiver {
         out: &mut Vec<SoftBlock>,
     ) {
         let start = self.held.len();
-        let given = &mut self.given;
-        self.interpolator.push(samples.inspect(|_| *given += 1), &mut self.held);
+        self.interpolator.push(samples, &mut self.held);
         self.look(start, out);
     }
 
@@ -193,7 +201,6 @@ impl PamReceiver {
         self.held.clear();
         self.past.clear();
         self.first = 0;
-        self.given = 0;
         self.hop = 0;
     }
 
@@ -214,7 +221,7 @@ impl PamReceiver {
             taken |= track.look(window);
         }
         let strong = window.coherence >= COHERENCE_ON
-            || window.wide_coherence >= WIDE_COHERENCE_ON && window.coherence >= COHERENCE_HOLD;
+            || window.steadiness >= STEADINESS_ON && window.coherence >= COHERENCE_HOLD;
         if strong && !taken {
             tracks.push(Track::new(self.next_run, window, &self.past));
             self.next_run += 1;
@@ -285,7 +292,7 @@ impl PamReceiver {
     fn sample(&self, position: f64) -> f32 {
         let nearest = position.round();
         let phase = ((position - nearest + 0.5) * PULSE_PHASES as f64).round() as usize;
-        let start = nearest as i64 - OVERSAMPLING as i64 - self.first;
+        let start = nearest as i64 - PULSE_HALF as i64 - self.first;
         let taps = &self.pulse[phase.min(PULSE_PHASES)];
         let at = |i: usize| {
             let index = usize::try_from(start + i as i64).ok();
@@ -385,7 +392,7 @@ impl Track {
             weight: f64::from(window.coherence),
         };
         let mut readings = VecDeque::from([reading]);
-        let mut backward = Prediction { phase: window.phase, slope: -slope, contradictions: 0 };
+        let mut backward = Prediction::new(window.phase, -slope);
         let mut first_hop = window.hop;
         for window in past {
             match backward.look(window) {
@@ -393,22 +400,23 @@ impl Track {
                     readings.push_front(reading);
                     first_hop = window.hop;
                 }
-                None if backward.contradictions >= CONTRADICTIONS => break,
-                None if first_hop - window.hop >= PATIENCE_HOPS => break,
+                None if backward.lost() => break,
                 None => {}
             }
         }
         // The slope is better known than from one window if there were others.
-        let last = fitted_phase(readings.iter(), window.hop);
-        let slope = last - fitted_phase(readings.iter(), window.hop - 1);
+        let phase = fitted_phase(readings.iter(), window.hop);
+        let slope = phase - fitted_phase(readings.iter(), window.hop - 1);
+        let mut prediction = Prediction::new(phase, slope);
+        prediction.taken = backward.taken;
         Self {
             run,
             readings,
             first_hop,
             last_hop: window.hop,
-            prediction: Prediction { phase: window.phase, slope, contradictions: 0 },
+            prediction,
             ended: false,
-            next_knot: first_hop - MARGIN_HOPS,
+            next_knot: (first_hop - MARGIN_HOPS).max(0),
             theta: 0.0,
             first_theta: 0.0,
             samples: Vec::new(),
@@ -427,8 +435,7 @@ impl Track {
             self.readings.push_back(reading);
             self.last_hop = window.hop;
         }
-        self.ended = self.prediction.contradictions >= CONTRADICTIONS
-            || window.hop - self.last_hop >= PATIENCE_HOPS;
+        self.ended = self.prediction.lost();
         reading.is_some()
     }
 }
@@ -439,29 +446,46 @@ struct Prediction {
     phase: f64,
     /// Per hop, in the direction of the looking.
     slope: f64,
+    /// Windows taken.
+    taken: u32,
+    /// Mean cosine of the errors.
+    harmony: f64,
     /// Coherent windows in a row on another timing.
     contradictions: u32,
 }
 
 impl Prediction {
+    fn new(phase: f64, slope: f64) -> Self {
+        Self { phase, slope, taken: 0, harmony: HARMONY_START, contradictions: 0 }
+    }
+
     /// Looks at the next window; its reading if it agrees.
     fn look(&mut self, window: &WindowTiming) -> Option<Reading> {
         let limit = RATE_LIMIT * HOP_SYMBOLS as f64;
         self.phase += self.slope;
         let error = window.phase - self.phase;
         let error = error - error.round();
+        let cosine = if window.coherence > COHERENCE_NONE { (TAU * error).cos() } else { 0.0 };
+        self.harmony += (cosine - self.harmony) / HARMONY_HOPS;
         if window.coherence >= COHERENCE_HOLD && error.abs() <= AGREEMENT {
             let phase = self.phase + error;
-            self.phase += PHASE_GAIN * error;
-            self.slope = (self.slope + SLOPE_GAIN * error).clamp(-limit, limit);
+            self.taken += 1;
+            let gain = (1.5 / (f64::from(self.taken) + 4.0)).max(PHASE_GAIN);
+            self.phase += gain * error;
+            self.slope = (self.slope + 0.25 * gain * gain * error).clamp(-limit, limit);
             self.contradictions = 0;
             let weight = f64::from(window.coherence);
             return Some(Reading { hop: window.hop, phase, rate: window.rate, weight });
         }
-        if window.coherence >= COHERENCE_ON {
+        if window.coherence >= COHERENCE_AGAINST {
             self.contradictions += 1;
         }
         None
+    }
+
+    /// The windows are no longer the track's.
+    fn lost(&self) -> bool {
+        self.contradictions >= CONTRADICTIONS || self.harmony < HARMONY_END
     }
 }
 
@@ -472,7 +496,7 @@ fn pulse_filter() -> Vec<[f32; PULSE_TAPS]> {
         .map(|phase| {
             let shift = phase as f64 / PULSE_PHASES as f64 - 0.5;
             let row: [f64; PULSE_TAPS] = std::array::from_fn(|i| {
-                let t = (i as f64 - OVERSAMPLING as f64 - shift) / OVERSAMPLING as f64;
+                let t = (i as f64 - PULSE_HALF as f64 - shift) / PULSE_HALF as f64;
                 if t.abs() < 1.0 { (std::f64::consts::FRAC_PI_2 * t).cos().powi(2) } else { 0.0 }
             });
             let sum: f64 = row.iter().sum();

@@ -16,6 +16,8 @@
 //! what can be decoded. A wide window of 256 symbols around the same place is steadier, and blurs
 //! where bursts meet. ρ is the clock's relative deviation.
 
+use std::f64::consts::TAU;
+
 use num_complex::Complex32;
 
 use super::interpolator::OVERSAMPLING;
@@ -34,6 +36,10 @@ const RATES: usize = 7;
 const RATE_LIMIT: f64 = 0.0045;
 /// Half the length of the band-pass, in samples.
 const HALF: usize = 8;
+/// Middle of the band-pass against the symbol rate. Half the symbol rate would be the middle of
+/// what makes the line; pulses fall off there, and leaning against it makes the line stronger: at
+/// BT 0.3 and 16 dB the coherence goes from 1.04 to 1.8 times the noise's 99 % quantile.
+const CENTRE: f64 = 0.6;
 /// Power in a hop below which there is nothing at all (digital silence).
 const SILENCE: f32 = 1e-8;
 
@@ -44,8 +50,9 @@ pub(super) struct WindowTiming {
     pub hop: i64,
     /// 0 to ½.
     pub coherence: f32,
-    /// Coherence of the wide window.
-    pub wide_coherence: f32,
+    /// Part of the energy of the hops' lines that is coherent over the wide window, 0 to 1:
+    /// whatever the spectrum of a noise, 0.2 in the middle and 0.4 in one of 1000 windows.
+    pub steadiness: f32,
     /// Symbols begun at the middle, modulo 1: the symbol grid θ(n) = n/4 + phase.
     pub phase: f64,
     /// Relative deviation of the clock.
@@ -70,16 +77,15 @@ pub(super) struct TimingLine {
 
 impl TimingLine {
     pub(super) fn new() -> Self {
-        // Hann times the carrier at half the symbol rate, without response at 0 Hz.
+        // Hann times a carrier, without response at 0 Hz.
         let hann: Vec<f64> = (0..=2 * HALF)
             .map(|i| {
                 (std::f64::consts::PI * (i as f64 - HALF as f64) / (2 * HALF + 2) as f64).cos()
             })
             .map(|c| c * c)
             .collect();
-        let carrier = |i: usize| {
-            (std::f64::consts::PI * (i as f64 - HALF as f64) / OVERSAMPLING as f64).cos()
-        };
+        let carrier =
+            |i: usize| (TAU * CENTRE * (i as f64 - HALF as f64) / OVERSAMPLING as f64).cos();
         let mean = hann.iter().enumerate().map(|(i, w)| w * carrier(i)).sum::<f64>()
             / hann.iter().sum::<f64>();
         let taps = std::array::from_fn(|i| (hann[i] * (carrier(i) - mean)) as f32);
@@ -87,7 +93,7 @@ impl TimingLine {
             std::array::from_fn(|b| {
                 let hops = b as f64 - WIDE_HOPS as f64 / 2.0 + 0.5;
                 let cycles = rate_of(r) * HOP_SYMBOLS as f64 * hops;
-                Complex32::cis((-std::f64::consts::TAU * cycles) as f32)
+                Complex32::cis((-TAU * cycles) as f32)
             })
         });
         Self {
@@ -142,11 +148,12 @@ impl TimingLine {
         self.hops += 1;
         let (rate, sum) = self.best((WIDE_HOPS - WINDOW_HOPS) / 2, WINDOW_HOPS);
         let (_, wide) = self.best(0, WIDE_HOPS);
+        let energy: f32 = self.window.iter().map(Complex32::norm_sqr).sum();
         out.push(WindowTiming {
             hop: self.hops - WIDE_HOPS as i64 / 2,
             coherence: sum.norm() / WINDOW_HOPS as f32,
-            wide_coherence: wide.norm() / WIDE_HOPS as f32,
-            phase: f64::from(sum.arg()) / std::f64::consts::TAU,
+            steadiness: wide.norm_sqr() / (WIDE_HOPS as f32 * energy).max(1e-12),
+            phase: f64::from(sum.arg()) / TAU,
             rate: rate_of(rate),
         });
     }
