@@ -146,12 +146,15 @@ impl Settings {
     fn new(parameters: &Parameters, reception: &Reception, mapping: Mapping, msk: bool) -> Self {
         let baud = parameters.symbol_rate_bd;
         let coded = reception.preference.coded;
+        // Lines too weak to be believed alone: coded signals, and the two lines of MSK.
+        let weak = coded || msk;
         // A window may be 1.4/√(2R) symbols long at a drift of R cycles per symbol².
         let longest = |drift: f64| 1.4 * baud / (2.0 * drift).sqrt();
         let drifting = longest(DRIFT_HZ_PER_S);
         let whole = |x: f64, most: usize| ((x as usize).min(most) & !7).max(64);
         let window_symbols = match (coded, msk) {
-            (false, _) => whole(drifting, 256),
+            (false, false) => whole(drifting, 256),
+            (false, true) => whole(drifting, 512),
             (true, false) => whole(longest(CODED_RESIDUAL_HZ_PER_S), 1024),
             (true, true) => whole(longest(CODED_RESIDUAL_HZ_PER_S), 2048),
         };
@@ -179,11 +182,11 @@ impl Settings {
             mapping,
             window_symbols,
             drifts_hz_per_s,
-            threshold: if coded { 9.0 } else { 16.0 },
+            threshold: if weak { 9.0 } else { 16.0 },
             confirm_threshold: 16.0,
-            confirm_windows: if coded { 4 } else { usize::MAX },
-            max_misses: if coded { 4 } else { 1 },
-            tolerance: if coded { 0.006 } else { 0.02 },
+            confirm_windows: if weak { 4 } else { usize::MAX },
+            max_misses: if weak { 4 } else { 1 },
+            tolerance: if weak { 0.006 } else { 0.02 },
             frequency_window_symbols: if coded {
                 window_symbols.min(1024)
             } else {
