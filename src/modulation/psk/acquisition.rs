@@ -83,6 +83,7 @@ pub struct Acquisition {
     squared: Vec<Complex32>,
     coarse: Vec<f32>,
     scores: Vec<f32>,
+    powers: Vec<f32>,
     scratch: Vec<Complex32>,
 }
 
@@ -156,6 +157,7 @@ impl Acquisition {
             squared: vec![Complex32::default(); square],
             coarse: Vec::new(),
             scores: Vec::new(),
+            powers: Vec::new(),
             scratch: vec![Complex32::default(); scratch],
         }
     }
@@ -175,11 +177,9 @@ impl Acquisition {
         let half = self.template.len() as i64 / 2;
         let group = self.group as i64;
         self.coarse.clear();
-        self.coarse.extend((-self.reach - half..=self.reach + half).map(|c| {
-            (c * group..(c + 1) * group)
-                .map(|k| self.spectrum[k.rem_euclid(length) as usize].norm_sqr())
-                .sum::<f32>()
-        }));
+        let edge = self.reach + half;
+        powers(&self.spectrum, -edge * group, (2 * edge + 1) * group, &mut self.powers);
+        self.coarse.extend(self.powers.chunks_exact(self.group).map(|c| c.iter().sum::<f32>()));
         self.scores.clear();
         let template = &self.template;
         self.scores.extend(
@@ -264,18 +264,24 @@ impl Acquisition {
     }
 
     /// Peak over mean in the spectrum of the squared signal, and the peak's frequency.
-    fn line(&self) -> (f32, f64) {
+    fn line(&mut self) -> (f32, f64) {
         let length = self.squared.len() as i64;
         let point_rate = self.sample_rate_hz * self.band.len() as f64 / self.spectrum.len() as f64;
         let bin_hz = point_rate / length as f64;
         let baud = self.target.symbol_rate_bd;
         let offset = (0.5 * baud / bin_hz).round() as i64;
-        let power = |k: i64| self.squared[k.rem_euclid(length) as usize].norm_sqr();
-        let at = |k: i64| {
-            if self.target.msk { power(k - offset) + power(k + offset) } else { power(k) }
-        };
         let limit = (0.4 * baud / bin_hz) as i64;
         let wide = (0.8 * baud / bin_hz) as i64;
+        let outer = if self.target.msk { wide + offset } else { wide };
+        powers(&self.squared, -outer, 2 * outer + 1, &mut self.powers);
+        if self.target.msk {
+            let apart = 2 * offset as usize;
+            for i in 0..self.powers.len() - apart {
+                self.powers[i] += self.powers[i + apart];
+            }
+            self.powers.truncate(2 * wide as usize + 1);
+        }
+        let at = |k: i64| self.powers[(k + wide) as usize];
         let (mut best, mut peak) = (0.0f32, 0i64);
         for k in -limit..=limit {
             let p = at(k);
@@ -284,18 +290,31 @@ impl Acquisition {
                 peak = k;
             }
         }
-        let (mut sum, mut count) = (0.0f32, 0u32);
-        for k in -wide..=wide {
-            if (k - peak).abs() > 8 {
-                sum += at(k);
-                count += 1;
-            }
-        }
-        let strength = best * count as f32 / (sum + 1e-30);
-        let (a, b, c) = (at(peak - 1).sqrt(), best.sqrt(), at(peak + 1).sqrt());
+        let near = (peak + wide - 8).max(0) as usize;
+        let far = (peak + wide + 9).max(0) as usize;
+        let far = far.min(self.powers.len());
+        let around = self.powers[..near].iter().chain(&self.powers[far..]);
+        let count = near + self.powers.len() - far;
+        let strength = best * count as f32 / (around.sum::<f32>() + 1e-30);
+        let side = |k: i64| self.powers.get((k + wide) as usize).map_or(0.0, |p| p.sqrt());
+        let (a, b, c) = (side(peak - 1), best.sqrt(), side(peak + 1));
         let curve = 2.0 * b - a - c;
         let fine = if curve > 0.0 { (0.5 * (c - a) / curve).clamp(-0.5, 0.5) } else { 0.0 };
         (strength, (peak as f64 + f64::from(fine)) * bin_hz)
+    }
+}
+
+/// Powers of `count` bins of a spectrum from bin `first` on, which may be negative.
+fn powers(spectrum: &[Complex32], first: i64, count: i64, out: &mut Vec<f32>) {
+    out.clear();
+    let length = spectrum.len();
+    let mut at = first.rem_euclid(length as i64) as usize;
+    let mut left = count.max(0) as usize;
+    while left > 0 {
+        let run = left.min(length - at);
+        out.extend(spectrum[at..at + run].iter().map(|x| x.norm_sqr()));
+        left -= run;
+        at = 0;
     }
 }
 

@@ -23,6 +23,8 @@ const BLOCK_SYMBOLS: usize = 512;
 const SEAM_SYMBOLS: usize = 256;
 /// Fastest drift of a carrier that a track follows.
 const DRIFT_HZ_PER_S: f64 = 150.0;
+/// A track whose last line was this many times the threshold bears a look at every other window.
+const RESTFUL_STRENGTH: f32 = 3.0;
 /// Samples are limited to ± this, so that no square overflows.
 const SAMPLE_LIMIT: f32 = 1e4;
 /// Samples taken at once.
@@ -37,6 +39,7 @@ struct SignalTrack {
     last_window: u64,
     windows: usize,
     strongest: f32,
+    last_strength: f32,
     /// Where the segment begins.
     start: u64,
     /// Where its next piece begins.
@@ -53,6 +56,8 @@ struct RunState {
     tail: Vec<Complex32>,
     tail_positions: Vec<f64>,
     samples_per_symbol: f64,
+    /// The matched filter chosen in its first piece.
+    filter: usize,
 }
 
 /// Demodulator of BPSK and MSK-type signals.
@@ -117,9 +122,23 @@ impl PskDemodulator {
         let from = ((start - self.base) as usize).min(self.buffer.len());
         let to = (from + length).min(self.buffer.len());
         self.detections.clear();
+        self.next_window = index + 1;
+        if self.restful(index) {
+            return;
+        }
         self.acquisition.analyse(&self.buffer[from..to], &mut self.detections);
         self.follow(index, out);
-        self.next_window = index + 1;
+    }
+
+    /// Windows overlap by half. While every track is strong, every other window will do.
+    fn restful(&self, index: u64) -> bool {
+        let strong = RESTFUL_STRENGTH * self.settings.threshold;
+        index % 2 == 1
+            && !self.tracks.is_empty()
+            && self
+                .tracks
+                .iter()
+                .all(|t| t.last_window + 1 == index && t.windows > 2 && t.last_strength > strong)
     }
 
     /// Continues, closes and opens tracks with the detections of window `index`.
@@ -143,6 +162,7 @@ impl PskDemodulator {
                 track.frequency.add(middle, detection.frequency_hz);
                 track.last_window = index;
                 track.windows += 1;
+                track.last_strength = detection.strength;
                 track.strongest = track.strongest.max(detection.strength);
             }
         }
@@ -162,6 +182,7 @@ impl PskDemodulator {
                 last_window: index,
                 windows: 1,
                 strongest: detection.strength,
+                last_strength: detection.strength,
                 start: begin,
                 next: begin,
                 run: None,
@@ -215,7 +236,8 @@ impl PskDemodulator {
         } else {
             &[]
         };
-        let piece = self.pieces.run(samples, begin, track.frequency.clone());
+        let piece =
+            self.pieces.run(samples, begin, &track.frequency, track.run.as_ref().map(|r| r.filter));
         let first = track.next == track.start;
         if first && last && piece.carrier_windows == 0 {
             return; // A line in one window of noise.
@@ -223,7 +245,12 @@ impl PskDemodulator {
         let state = track.run.get_or_insert_with(|| {
             let run = self.next_run;
             self.next_run += 1;
-            RunState { run, samples_per_symbol: self.samples_per_symbol, ..RunState::default() }
+            RunState {
+                run,
+                samples_per_symbol: self.samples_per_symbol,
+                filter: piece.filter,
+                ..RunState::default()
+            }
         });
         emit(&self.settings, state, &piece, end as f64, last, out);
         track.next = end;

@@ -62,8 +62,8 @@ impl Track {
 /// A matched filter tabulated at fractional positions.
 #[derive(Debug, Clone)]
 pub struct MatchedFilter {
-    /// Fractional positions per sample.
-    phases: usize,
+    /// log2 of the fractional positions per sample.
+    phase_bits: u32,
     /// Coefficients per phase, each twice (for re and im), a multiple of [`LANES`].
     stride: usize,
     /// Samples before the nominal position that the filter reaches.
@@ -78,7 +78,7 @@ impl MatchedFilter {
     /// A filter for `pulse` at this many samples per symbol.
     pub fn new(pulse: &Pulse, samples_per_symbol: f64) -> Self {
         let sps = samples_per_symbol;
-        let phases = ((400.0 / sps).ceil() as usize).clamp(16, 512);
+        let phases = ((400.0 / sps).ceil() as usize).clamp(16, 512).next_power_of_two();
         let half = (pulse.half_span_symbols() * sps).ceil() as usize + 1;
         let stride = (2 * (2 * half + 1)).next_multiple_of(LANES);
         let mut coefficients = vec![0.0f32; phases * stride];
@@ -97,7 +97,14 @@ impl MatchedFilter {
                 coefficients[at + 1] = coefficients[at];
             }
         }
-        Self { phases, stride, half, coefficients, samples_per_symbol, mixed: Vec::new() }
+        Self {
+            phase_bits: phases.ilog2(),
+            stride,
+            half,
+            coefficients,
+            samples_per_symbol,
+            mixed: Vec::new(),
+        }
     }
 
     /// Mixes `samples`, of which the first stands at `first_sample`, by minus the frequency
@@ -123,7 +130,7 @@ impl MatchedFilter {
         let grid = Grid {
             first: first_point as f64 * step - first_sample as f64 + pad as f64,
             step,
-            phases: self.phases,
+            phase_bits: self.phase_bits,
             stride: self.stride,
             half: self.half,
         };
@@ -137,7 +144,7 @@ impl MatchedFilter {
 struct Grid {
     first: f64,
     step: f64,
-    phases: usize,
+    phase_bits: u32,
     stride: usize,
     half: usize,
 }
@@ -165,31 +172,37 @@ fn mix(samples: &[Complex32], first: f64, rate_hz: f64, frequency: &Track, out: 
 
 #[inline(always)]
 fn filter_body(mixed: &[f32], coefficients: &[f32], grid: Grid, out: &mut [Complex32]) {
+    /// Outputs whose lanes are kept at once. Storing the lanes, instead of adding them up at
+    /// once, is what lets the compiler keep them in vector registers.
+    const BATCH: usize = 32;
+    let mut lanes = [[0.0f32; LANES]; BATCH];
     let last = mixed.len().saturating_sub(grid.stride) / 2;
-    for (n, y) in out.iter_mut().enumerate() {
-        let position = grid.first + n as f64 * grid.step;
-        let fine = (position * grid.phases as f64).round() as i64;
-        let sample = fine.div_euclid(grid.phases as i64) - grid.half as i64;
-        let phase = fine.rem_euclid(grid.phases as i64) as usize;
-        if sample < 0 || sample as usize > last {
-            *y = Complex32::default();
-            continue;
-        }
-        let x = &mixed[2 * sample as usize..2 * sample as usize + grid.stride];
-        let h = &coefficients[phase * grid.stride..(phase + 1) * grid.stride];
-        let mut sum = [0.0f32; LANES];
-        for (x, h) in x.chunks_exact(LANES).zip(h.chunks_exact(LANES)) {
-            for lane in 0..LANES {
-                sum[lane] += x[lane] * h[lane];
+    let phases = f64::from(1u32 << grid.phase_bits);
+    for (batch, outputs) in out.chunks_mut(BATCH).enumerate() {
+        for (n, stored) in lanes.iter_mut().take(outputs.len()).enumerate() {
+            let position = grid.first + (batch * BATCH + n) as f64 * grid.step;
+            let fine = (position * phases + 0.5).floor() as i64;
+            let sample = (fine >> grid.phase_bits) - grid.half as i64;
+            let phase = (fine & ((1 << grid.phase_bits) - 1)) as usize;
+            if sample < 0 || sample as usize > last {
+                *stored = [0.0; LANES];
+                continue;
             }
+            let x = &mixed[2 * sample as usize..2 * sample as usize + grid.stride];
+            let h = &coefficients[phase * grid.stride..(phase + 1) * grid.stride];
+            let mut sum = [0.0f32; LANES];
+            for (x, h) in x.as_chunks::<LANES>().0.iter().zip(h.as_chunks::<LANES>().0) {
+                for ((s, x), h) in sum.iter_mut().zip(x).zip(h) {
+                    *s += x * h;
+                }
+            }
+            *stored = sum;
         }
-        let mut re = 0.0;
-        let mut im = 0.0;
-        for pair in sum.chunks_exact(2) {
-            re += pair[0];
-            im += pair[1];
+        for (y, sum) in outputs.iter_mut().zip(&lanes) {
+            let eight: [f32; 8] = std::array::from_fn(|i| sum[i] + sum[i + 8]);
+            let four: [f32; 4] = std::array::from_fn(|i| eight[i] + eight[i + 4]);
+            *y = Complex32::new(four[0] + four[2], four[1] + four[3]);
         }
-        *y = Complex32::new(re, im);
     }
 }
 
@@ -267,7 +280,7 @@ mod tests {
         let grid = Grid {
             first: 60.3,
             step: 0.825,
-            phases: filter_bank.phases,
+            phase_bits: filter_bank.phase_bits,
             stride: filter_bank.stride,
             half: filter_bank.half,
         };

@@ -40,12 +40,17 @@ use crate::error::RequestError;
 
 /// Roll-off assumed if none is given.
 const ROLL_OFF: f64 = 0.35;
+/// Rectangular symbols through a filter of about a symbol rate (which every channel is) are matched
+/// within 0.15 dB by a root raised cosine of this roll-off. It is tried unless a roll-off is given.
+const WIDE_ROLL_OFF: f64 = 0.7;
 /// Bandwidth-time product assumed for MSK-type signals if none is given.
 const BT: f64 = 0.5;
 /// A carrier may drift by this: windows are short enough, or drifts are tried.
 const DRIFT_HZ_PER_S: f64 = 150.0;
 /// Coded signals: drifts up to this are tried.
 const CODED_DRIFT_HZ_PER_S: f64 = 100.0;
+/// Coded signals: a window may be as long as this drift allows; the grid takes the rest.
+const CODED_RESIDUAL_HZ_PER_S: f64 = 5.0;
 /// Fewest samples per symbol.
 const MIN_SAMPLES_PER_SYMBOL: f64 = 2.2;
 
@@ -110,7 +115,8 @@ fn check_rate(parameters: &Parameters) -> Result<(), RequestError> {
 struct Settings {
     symbol_rate_bd: f64,
     search_hz: f64,
-    pulse: Pulse,
+    /// The pulse, and others that it may be instead.
+    pulses: Vec<Pulse>,
     msk: bool,
     mapping: Mapping,
     /// Acquisition: symbols per window, drifts to try, lowest strength of a line.
@@ -140,37 +146,47 @@ impl Settings {
     fn new(parameters: &Parameters, reception: &Reception, mapping: Mapping, msk: bool) -> Self {
         let baud = parameters.symbol_rate_bd;
         let coded = reception.preference.coded;
+        // Lines too weak to be believed alone: coded signals, and the two lines of MSK.
+        let weak = coded || msk;
         // A window may be 1.4/√(2R) symbols long at a drift of R cycles per symbol².
         let longest = |drift: f64| 1.4 * baud / (2.0 * drift).sqrt();
         let drifting = longest(DRIFT_HZ_PER_S);
         let whole = |x: f64, most: usize| ((x as usize).min(most) & !7).max(64);
         let window_symbols = match (coded, msk) {
-            (false, _) => whole(drifting, 256),
-            (true, false) => whole(longest(20.0), 1024),
-            (true, true) => whole(longest(20.0), 2048),
+            (false, false) => whole(drifting, 256),
+            (false, true) => whole(drifting, 512),
+            (true, false) => whole(longest(CODED_RESIDUAL_HZ_PER_S), 1024),
+            (true, true) => whole(longest(CODED_RESIDUAL_HZ_PER_S), 2048),
         };
         let residual = (1.4 * baud / window_symbols as f64).powi(2) / 2.0;
         let wanted = if coded { CODED_DRIFT_HZ_PER_S } else { DRIFT_HZ_PER_S };
-        let steps = ((0.8 * wanted - residual) / (2.0 * residual)).ceil().clamp(0.0, 4.0) as i32;
+        let steps = ((0.8 * wanted - residual) / (2.0 * residual)).ceil().clamp(0.0, 8.0) as i32;
         let drifts_hz_per_s = (-steps..=steps).map(|i| 2.0 * residual * f64::from(i)).collect();
-        let pulse = if msk {
-            Pulse::laurent(parameters.bt.unwrap_or(BT))
+        let mut pulses = if msk {
+            vec![Pulse::laurent(parameters.bt.unwrap_or(BT))]
         } else {
-            Pulse::from_roll_off(parameters.roll_off.unwrap_or(ROLL_OFF))
+            let pulse = Pulse::from_roll_off(parameters.roll_off.unwrap_or(ROLL_OFF));
+            match parameters.roll_off {
+                Some(roll_off) if roll_off > 0.0 => vec![pulse],
+                _ => vec![pulse, Pulse::from_roll_off(WIDE_ROLL_OFF)],
+            }
         };
+        if coded {
+            pulses.truncate(1); // An eye that is closed by noise shows nothing.
+        }
         Self {
             symbol_rate_bd: baud,
             search_hz: reception.search_hz.abs(),
-            pulse,
+            pulses,
             msk,
             mapping,
             window_symbols,
             drifts_hz_per_s,
-            threshold: if coded { 9.0 } else { 16.0 },
+            threshold: if weak { 9.0 } else { 16.0 },
             confirm_threshold: 16.0,
-            confirm_windows: if coded { 4 } else { usize::MAX },
-            max_misses: if coded { 4 } else { 1 },
-            tolerance: if coded { 0.006 } else { 0.02 },
+            confirm_windows: if weak { 4 } else { usize::MAX },
+            max_misses: if weak { 4 } else { 1 },
+            tolerance: if weak { 0.006 } else { 0.02 },
             frequency_window_symbols: if coded {
                 window_symbols.min(1024)
             } else {
@@ -193,7 +209,7 @@ impl Settings {
         Target {
             symbol_rate_bd: self.symbol_rate_bd,
             search_hz: self.search_hz,
-            pulse: self.pulse.clone(),
+            pulse: self.pulses.first().cloned().unwrap_or(Pulse::Rectangular),
             msk: self.msk,
             window_symbols: self.window_symbols,
             drifts_hz_per_s: self.drifts_hz_per_s.clone(),
@@ -234,7 +250,9 @@ fn plan(
             format!("record at least {} samples per second", (2.4 * baud).ceil()),
         ));
     }
-    let half_bandwidth_hz = (reception.search_hz.abs() + 0.75 * baud).min(band_hz);
+    let rectangular = !msk && parameters.roll_off.is_some_and(|r| r <= 0.0);
+    let reach = if rectangular { 1.5 } else { 0.75 };
+    let half_bandwidth_hz = (reception.search_hz.abs() + reach * baud).min(band_hz);
     let least = MIN_SAMPLES_PER_SYMBOL * baud;
     let min_rate_hz =
         (2.0 * half_bandwidth_hz).max(4.0 * baud).min(reception.sample_rate_hz).max(least);

@@ -7,6 +7,9 @@ use super::matched_filter::{GRID, MatchedFilter, Track};
 use super::phase::{self, FrequencyTracker, Level};
 use super::timing::{self, Interpolator};
 
+/// Another filter than the first must open the eye this much more.
+const FILTER_MARGIN: f64 = 1.03;
+
 /// The stages that work on a piece, with their tables and buffers.
 pub struct PieceDemodulator {
     sample_rate_hz: f64,
@@ -16,7 +19,7 @@ pub struct PieceDemodulator {
     phase_window_symbols: usize,
     decision_window_symbols: usize,
     crosstalk: f32,
-    filter: MatchedFilter,
+    filters: Vec<MatchedFilter>,
     tracker: FrequencyTracker,
     interpolator: Interpolator,
     grid: Vec<Complex32>,
@@ -37,9 +40,26 @@ pub struct Piece {
     pub residual: Track,
     /// Windows in which the carrier was seen in the symbols: 0 for what was no signal.
     pub carrier_windows: usize,
+    /// The matched filter used, an index into the settings' pulses.
+    pub filter: usize,
 }
 
 impl Piece {
+    /// Mean amplitude squared over its variance, where the signal is: noise and intersymbol
+    /// interference both close the eye.
+    fn eye_opening(&self) -> f64 {
+        let strongest = self.levels.iter().map(|l| l.signal).fold(0.0, f32::max);
+        let (mut sum, mut square, mut count) = (0.0f64, 0.0f64, 0.0f64);
+        for (x, level) in self.symbols.iter().zip(&self.levels) {
+            if level.signal > 0.5 * strongest {
+                sum += f64::from(x.re.abs());
+                square += f64::from(x.re * x.re);
+                count += 1.0;
+            }
+        }
+        sum * sum / (count * square - sum * sum).max(1e-30)
+    }
+
     /// Carrier at symbol `i`.
     pub fn frequency_hz(&self, i: usize, symbol_rate_bd: f64) -> f64 {
         let position = self.positions.get(i).copied().unwrap_or(0.0);
@@ -51,7 +71,7 @@ impl PieceDemodulator {
     /// The stages for samples at this rate.
     pub fn new(settings: &Settings, sample_rate_hz: f64) -> Self {
         let sps = sample_rate_hz / settings.symbol_rate_bd;
-        let leak = settings.pulse.autocorrelation(1.0);
+        let leak = settings.pulses.first().map_or(0.0, |p| p.autocorrelation(1.0));
         Self {
             sample_rate_hz,
             symbol_rate_bd: settings.symbol_rate_bd,
@@ -60,7 +80,7 @@ impl PieceDemodulator {
             phase_window_symbols: settings.phase_window_symbols,
             decision_window_symbols: settings.decision_window_symbols,
             crosstalk: if settings.msk { (2.0 * leak * leak).min(0.8) as f32 } else { 0.0 },
-            filter: MatchedFilter::new(&settings.pulse, sps),
+            filters: settings.pulses.iter().map(|p| MatchedFilter::new(p, sps)).collect(),
             tracker: FrequencyTracker::new(
                 settings.frequency_window_symbols,
                 settings.frequency_threshold,
@@ -71,24 +91,55 @@ impl PieceDemodulator {
     }
 
     /// Demodulates `samples`, of which the first stands at `first_sample`, around the carrier
-    /// `coarse_hz` (over sample positions).
-    pub fn run(&mut self, samples: &[Complex32], first_sample: u64, coarse_hz: Track) -> Piece {
+    /// `coarse_hz` (over sample positions), with the matched filter that was chosen earlier or
+    /// otherwise the one that opens the eye widest.
+    pub fn run(
+        &mut self,
+        samples: &[Complex32],
+        first_sample: u64,
+        coarse_hz: &Track,
+        filter: Option<usize>,
+    ) -> Piece {
+        if let Some(filter) = filter {
+            return self.filtered(samples, first_sample, coarse_hz, filter);
+        }
+        let mut best = self.filtered(samples, first_sample, coarse_hz, 0);
+        let mut widest = best.eye_opening();
+        for filter in 1..self.filters.len() {
+            let piece = self.filtered(samples, first_sample, coarse_hz, filter);
+            let opening = piece.eye_opening();
+            if opening > FILTER_MARGIN * widest {
+                widest = opening;
+                best = piece;
+            }
+        }
+        best
+    }
+
+    fn filtered(
+        &mut self,
+        samples: &[Complex32],
+        first_sample: u64,
+        coarse_hz: &Track,
+        filter: usize,
+    ) -> Piece {
         let sps = self.sample_rate_hz / self.symbol_rate_bd;
         let step = sps / GRID as f64;
         let first_point = (first_sample as f64 / step).ceil() as i64;
         let points = (samples.len() as f64 / step).floor() as usize;
         self.grid.clear();
         self.grid.resize(points, Complex32::default());
-        self.filter.run(
+        let Some(matched) = self.filters.get_mut(filter) else { return Piece::default() };
+        matched.run(
             samples,
             first_sample,
             self.sample_rate_hz,
-            &coarse_hz,
+            coarse_hz,
             first_point,
             &mut self.grid,
         );
         let clock = timing::estimate(&self.grid, self.msk, self.timing_window_blocks);
-        let mut piece = Piece { coarse_hz, ..Piece::default() };
+        let mut piece = Piece { coarse_hz: coarse_hz.clone(), filter, ..Piece::default() };
         self.interpolator.symbols(&self.grid, &clock, &mut piece.symbols, &mut piece.positions);
         for p in &mut piece.positions {
             *p = (first_point as f64 + *p) * step;
