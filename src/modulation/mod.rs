@@ -4,6 +4,8 @@
 //! slice of the band it wants ([`Channel`]), demodulates samples of that slice into runs of soft
 //! symbols ([`Demodulator`]), and modulates bits for the simulator ([`Modulator`]).
 
+pub mod cpm;
+
 use num_complex::Complex32;
 
 use crate::error::RequestError;
@@ -195,7 +197,7 @@ pub struct DemodulatorPlan {
 }
 
 /// Every modulation.
-pub const REGISTRY: &[&Descriptor] = &[];
+pub const REGISTRY: &[&Descriptor] = &[&cpm::FSK];
 
 /// Finds a modulation by its name or an alias, in any case.
 ///
