@@ -24,7 +24,9 @@ use std::sync::Arc;
 use num_complex::Complex32;
 use rustfft::{Fft, FftPlanner};
 
-use super::lanes::has_avx2;
+#[cfg(target_arch = "x86_64")]
+use super::lanes::Avx;
+use super::lanes::{LANES, Lanes, Vector, has_avx2};
 use super::pulse::{PhasePulse, autocorrelation};
 
 /// Indices of the templates.
@@ -427,7 +429,7 @@ fn templates(window: &[f32], rate: f64, reach: usize, fft: &Arc<dyn Fft<f32>>) -
 }
 
 #[inline(always)]
-fn correlate_body(
+fn correlate_body<V: Vector>(
     line: &[f32],
     weights: &[f32],
     shifts: usize,
@@ -437,14 +439,12 @@ fn correlate_body(
     let mut best = f32::MIN;
     let mut k = 0;
     while k < shifts && k + weights.len() <= line.len() {
-        let mut a = [0f32; 8];
+        let mut a = V::splat(0.0);
         let piece = &line[k..k + weights.len()];
-        for (w, p) in weights.chunks_exact(8).zip(piece.chunks_exact(8)) {
-            for l in 0..8 {
-                a[l] += w[l] * p[l];
-            }
+        for (w, p) in weights.chunks_exact(LANES).zip(piece.chunks_exact(LANES)) {
+            a = a + V::gather(w) * V::gather(p);
         }
-        let sum = ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]));
+        let sum = a.sum();
         if sum > best {
             best = sum;
         }
@@ -465,7 +465,7 @@ fn correlate_avx2(
     step: usize,
     values: Option<&mut Vec<f32>>,
 ) -> f32 {
-    correlate_body(line, weights, shifts, step, values)
+    correlate_body::<Avx>(line, weights, shifts, step, values)
 }
 
 /// Largest of `Σ weights_i line_{k+i}` over `k = 0, step, … < shifts`; all of them go into `values`.
@@ -486,5 +486,5 @@ fn correlate(
         return unsafe { correlate_avx2(line, weights, shifts, step, values) };
     }
     let _ = has_avx2;
-    correlate_body(line, weights, shifts, step, values)
+    correlate_body::<Lanes>(line, weights, shifts, step, values)
 }

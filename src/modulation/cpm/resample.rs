@@ -5,7 +5,9 @@ use std::f64::consts::PI;
 
 use num_complex::Complex32;
 
-use super::lanes::has_avx2;
+#[cfg(target_arch = "x86_64")]
+use super::lanes::Avx;
+use super::lanes::{LANES, Lanes, Vector, has_avx2};
 
 /// Points of the grid per symbol: the odd ones are the correlators' samples, the even ones lie an
 /// eighth of a symbol before and after them.
@@ -208,29 +210,29 @@ struct Filtering<'a> {
 }
 
 #[inline(always)]
-fn interpolate_body(work: &Filtering<'_>, out_re: &mut [f32], out_im: &mut [f32]) {
+fn interpolate_body<V: Vector>(work: &Filtering<'_>, out_re: &mut [f32], out_im: &mut [f32]) {
     for (i, (o_re, o_im)) in out_re.iter_mut().zip(out_im.iter_mut()).enumerate() {
         let t = work.start + i as f64 * work.step;
         let whole = t as usize;
         let phase = ((t - whole as f64) * PHASES as f64 + 0.5) as usize;
         let h = &work.table[phase * work.taps..(phase + 1) * work.taps];
         let (re, im) = (&work.re[whole..whole + work.taps], &work.im[whole..whole + work.taps]);
-        let (mut a, mut b) = ([0f32; 8], [0f32; 8]);
-        for ((h, re), im) in h.chunks_exact(8).zip(re.chunks_exact(8)).zip(im.chunks_exact(8)) {
-            for l in 0..8 {
-                a[l] += h[l] * re[l];
-                b[l] += h[l] * im[l];
-            }
+        let (mut a, mut b) = (V::splat(0.0), V::splat(0.0));
+        let pieces = h.chunks_exact(LANES).zip(re.chunks_exact(LANES)).zip(im.chunks_exact(LANES));
+        for ((h, re), im) in pieces {
+            let h = V::gather(h);
+            a = a + h * V::gather(re);
+            b = b + h * V::gather(im);
         }
-        *o_re = ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]));
-        *o_im = ((b[0] + b[4]) + (b[2] + b[6])) + ((b[1] + b[5]) + (b[3] + b[7]));
+        *o_re = a.sum();
+        *o_im = b.sum();
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn interpolate_avx2(work: &Filtering<'_>, out_re: &mut [f32], out_im: &mut [f32]) {
-    interpolate_body(work, out_re, out_im);
+    interpolate_body::<Avx>(work, out_re, out_im);
 }
 
 // The call of a function compiled for AVX2 is safe once the processor is known to have it.
@@ -242,5 +244,5 @@ fn interpolate(work: &Filtering<'_>, out_re: &mut [f32], out_im: &mut [f32]) {
         return unsafe { interpolate_avx2(work, out_re, out_im) };
     }
     let _ = has_avx2;
-    interpolate_body(work, out_re, out_im);
+    interpolate_body::<Lanes>(work, out_re, out_im);
 }

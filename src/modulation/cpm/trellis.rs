@@ -18,7 +18,9 @@
 //! hypotheses (frequency, timing, clock, index, pulse) side by side and tells how well each of them
 //! explains the signal: the survivor's metric per symbol.
 
-use super::lanes::{ComplexLanes, LANES, Lanes, has_avx2};
+#[cfg(target_arch = "x86_64")]
+use super::lanes::Avx;
+use super::lanes::{Complex, ComplexLanes, LANES, Lanes, Vector, has_avx2};
 use super::pulse::{BRANCH_SAMPLES, BranchTable};
 use super::resample::{GRID, Grid};
 
@@ -93,7 +95,7 @@ impl Trellis {
         Self {
             metric: Lanes::default(),
             reference: ComplexLanes::default(),
-            phasor: ComplexLanes { re: Lanes::splat(1.0), im: Lanes::default() },
+            phasor: ComplexLanes::splat(1.0, 0.0),
             frequency: Lanes::default(),
             advance,
             memory,
@@ -138,7 +140,7 @@ impl Trellis {
             return unsafe { advance_avx2(self, branches, grid, decisions, margins) };
         }
         let _ = has_avx2;
-        advance_body(self, branches, grid, decisions, margins);
+        advance_body::<Lanes>(self, branches, grid, decisions, margins);
     }
 }
 
@@ -151,34 +153,33 @@ fn advance_avx2(
     decisions: &mut [u8],
     margins: &mut [[f32; STATES]],
 ) {
-    advance_body(trellis, branches, grid, decisions, margins);
+    advance_body::<Avx>(trellis, branches, grid, decisions, margins);
 }
 
 #[inline(always)]
-fn advance_body(
+fn advance_body<V: Vector>(
     trellis: &mut Trellis,
     branches: &StateBranches,
     grid: &Grid,
     decisions: &mut [u8],
     margins: &mut [[f32; STATES]],
 ) {
-    let beta = Lanes::splat(trellis.memory.beta);
-    let gain = Lanes::splat(trellis.memory.gain);
-    let advance = trellis.advance;
+    let beta = V::splat(trellis.memory.beta);
+    let gain = V::splat(trellis.memory.gain);
+    let advance = Complex::<V>::load(&trellis.advance);
     let inverse_amplitude = trellis.inverse_amplitude;
-    let (mut metric, mut u) = (trellis.metric, trellis.reference);
-    let (mut phasor, mut frequency) = (trellis.phasor, trellis.frequency);
+    let mut metric = V::load(trellis.metric);
+    let mut u = Complex::<V>::load(&trellis.reference);
+    let mut phasor = Complex::<V>::load(&trellis.phasor);
+    let mut frequency = V::load(trellis.frequency);
     let symbols = grid.re.chunks_exact(GRID).zip(grid.im.chunks_exact(GRID));
     for ((decision, margin), (re, im)) in decisions.iter_mut().zip(margins.iter_mut()).zip(symbols)
     {
-        let (mut z0, mut z1) = (ComplexLanes::default(), ComplexLanes::default());
+        let (mut z0, mut z1) = (Complex::<V>::splat(0.0, 0.0), Complex::<V>::splat(0.0, 0.0));
         for i in 0..BRANCH_SAMPLES {
-            let g = ComplexLanes {
-                re: Lanes::splat(re[2 * i + 1]),
-                im: Lanes::splat(im[2 * i + 1]),
-            };
-            z0 = z0 + g * branches.0[0][i];
-            z1 = z1 + g * branches.0[1][i];
+            let g = Complex::<V>::splat(re[2 * i + 1], im[2 * i + 1]);
+            z0 = z0 + g * Complex::load(&branches.0[0][i]);
+            z1 = z1 + g * Complex::load(&branches.0[1][i]);
         }
         let w = u.scale(beta);
         let w_abs = w.norm_sqr().sqrt();
@@ -197,26 +198,22 @@ fn advance_body(
         let e1 = (y1.im * w1.re - y1.re * w1.im) * inverse.double_high();
         let nu = difference.choose(frequency.double_low(), frequency.double_high())
             + gain * difference.choose(e0, e1);
-        let p = ComplexLanes::choose(difference, turned.double_low(), turned.double_high());
+        let p = Complex::choose(difference, turned.double_low(), turned.double_high());
         // e^{-jν} to second order, then one Newton step towards unit magnitude.
-        let small = ComplexLanes { re: Lanes::splat(1.0) - Lanes::splat(0.5) * nu * nu, im: -nu };
-        let p = p * small;
-        phasor = p.scale(Lanes::splat(1.5) - Lanes::splat(0.5) * p.norm_sqr());
+        let small = Complex { re: V::splat(1.0) - V::splat(0.5) * nu * nu, im: -nu };
+        phasor = (p * small).renormalised();
         metric = difference.choose(m0, m1);
-        u = ComplexLanes::choose(difference, v0, v1);
+        u = Complex::choose(difference, v0, v1);
         frequency = nu;
-        *margin = difference.abs().0;
-        let mut bits = 0u8;
-        for n in 0..STATES {
-            bits |= u8::from(difference.0[n] < 0.0) << n;
-        }
-        *decision = bits;
+        *margin = difference.abs().store().0;
+        *decision = difference.not_positive();
     }
+    let metric = metric.store();
     let best = metric.0[metric.argmax()];
     trellis.metric = metric - Lanes::splat(best);
-    trellis.reference = u;
-    trellis.phasor = phasor;
-    trellis.frequency = frequency;
+    trellis.reference = u.store();
+    trellis.phasor = phasor.store();
+    trellis.frequency = frequency.store();
 }
 
 /// Follows the survivor back from `state` after the last decision; `states[k]` is the state after
@@ -365,7 +362,7 @@ pub(super) fn score<const S: usize, const PATTERNS: usize, const SAME: bool>(
         };
     }
     let _ = has_avx2;
-    score_body::<S, PATTERNS, SAME>(grid, branches, &reading, symbols, memory, amplitude)
+    score_body::<Lanes, S, PATTERNS, SAME>(grid, branches, &reading, symbols, memory, amplitude)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -378,11 +375,11 @@ fn score_avx2<const S: usize, const PATTERNS: usize, const SAME: bool>(
     memory: Memory,
     amplitude: f32,
 ) -> [f32; LANES] {
-    score_body::<S, PATTERNS, SAME>(grid, branches, reading, symbols, memory, amplitude)
+    score_body::<Avx, S, PATTERNS, SAME>(grid, branches, reading, symbols, memory, amplitude)
 }
 
 #[inline(always)]
-fn score_body<const S: usize, const PATTERNS: usize, const SAME: bool>(
+fn score_body<V: Vector, const S: usize, const PATTERNS: usize, const SAME: bool>(
     grid: &Grid,
     branches: &HypothesisBranches<PATTERNS>,
     reading: &Reading,
@@ -390,48 +387,50 @@ fn score_body<const S: usize, const PATTERNS: usize, const SAME: bool>(
     memory: Memory,
     amplitude: f32,
 ) -> [f32; LANES] {
-    let beta = Lanes::splat(memory.beta);
-    let gain = Lanes::splat(memory.gain);
+    let beta = V::splat(memory.beta);
+    let gain = V::splat(memory.gain);
     let inverse_amplitude = 1.0 / amplitude.max(1e-12);
-    let advance = branches.advance;
-    let mut metric = [Lanes::default(); S];
-    let mut u = [ComplexLanes::default(); S];
-    let mut phasor = [ComplexLanes { re: Lanes::splat(1.0), im: Lanes::default() }; S];
-    let mut frequency = [Lanes::default(); S];
-    let mut carrier = ComplexLanes { re: Lanes::splat(1.0), im: Lanes::default() };
+    let advance = Complex::<V>::load(&branches.advance);
+    let backwards = -advance.im;
+    let turn = Complex::<V>::load(&reading.turn);
+    let zero = Complex::<V>::splat(0.0, 0.0);
+    let mut metric = [V::splat(0.0); S];
+    let mut u = [zero; S];
+    let mut phasor = [Complex::<V>::splat(1.0, 0.0); S];
+    let mut frequency = [V::splat(0.0); S];
+    let mut carrier = Complex::<V>::splat(1.0, 0.0);
     let mut position = reading.start;
     for _ in 0..symbols {
-        let mut z = [ComplexLanes::default(); PATTERNS];
+        let mut z = [zero; PATTERNS];
         for i in 0..BRANCH_SAMPLES {
-            let mut g = ComplexLanes::default();
-            if SAME {
+            let g = if SAME {
                 let at = (position[0] >> 16) as usize + 2 * i + 1;
-                g.re = Lanes::splat(grid.re[at]);
-                g.im = Lanes::splat(grid.im[at]);
+                Complex::splat(grid.re[at], grid.im[at])
             } else {
+                let (mut re, mut im) = ([0.0; LANES], [0.0; LANES]);
                 for lane in 0..LANES {
                     let at = (position[lane] >> 16) as usize + 2 * i + 1;
-                    g.re.0[lane] = grid.re[at];
-                    g.im.0[lane] = grid.im[at];
+                    re[lane] = grid.re[at];
+                    im[lane] = grid.im[at];
                 }
-            }
+                Complex { re: V::gather(&re), im: V::gather(&im) }
+            };
             let g = g * carrier;
-            carrier = carrier * reading.turn;
+            carrier = carrier * turn;
             // W of the complement is the conjugate: four products serve two patterns.
             for p in 0..PATTERNS / 2 {
-                let w = branches.w[p][i];
+                let w = Complex::<V>::load(&branches.w[p][i]);
                 let (rr, ii) = (g.re * w.re, g.im * w.im);
                 let (ri, ir) = (g.re * w.im, g.im * w.re);
-                z[p] = z[p] + ComplexLanes { re: rr - ii, im: ri + ir };
+                z[p] = z[p] + Complex { re: rr - ii, im: ri + ir };
                 let q = PATTERNS - 1 - p;
-                z[q] = z[q] + ComplexLanes { re: rr + ii, im: ir - ri };
+                z[q] = z[q] + Complex { re: rr + ii, im: ir - ri };
             }
         }
-        carrier = carrier
-            .scale(Lanes::splat(1.5) - Lanes::splat(0.5) * carrier.norm_sqr());
-        let mut w = [ComplexLanes::default(); S];
-        let mut base = [Lanes::default(); S];
-        let mut inverse = [Lanes::default(); S];
+        carrier = carrier.renormalised();
+        let mut w = [zero; S];
+        let mut base = [V::splat(0.0); S];
+        let mut inverse = [V::splat(0.0); S];
         for s in 0..S {
             w[s] = u[s].scale(beta);
             let w_abs = w[s].norm_sqr().sqrt();
@@ -453,16 +452,14 @@ fn score_body<const S: usize, const PATTERNS: usize, const SAME: bool>(
             let nu = difference.choose(old_frequency[s0], old_frequency[s1])
                 + gain * difference.choose(e0, e1);
             // The oldest bit of the pattern has left the pulse.
-            let a0 = if p0 & PATTERNS >> 1 != 0 { advance.im } else { -advance.im };
-            let a1 = if p1 & PATTERNS >> 1 != 0 { advance.im } else { -advance.im };
-            let p = ComplexLanes::choose(difference, old_phasor[s0], old_phasor[s1])
-                * ComplexLanes { re: advance.re, im: difference.choose(a0, a1) };
-            let small =
-                ComplexLanes { re: Lanes::splat(1.0) - Lanes::splat(0.5) * nu * nu, im: -nu };
-            let p = p * small;
-            phasor[n] = p.scale(Lanes::splat(1.5) - Lanes::splat(0.5) * p.norm_sqr());
+            let a0 = if p0 & PATTERNS >> 1 != 0 { advance.im } else { backwards };
+            let a1 = if p1 & PATTERNS >> 1 != 0 { advance.im } else { backwards };
+            let p = Complex::choose(difference, old_phasor[s0], old_phasor[s1])
+                * Complex { re: advance.re, im: difference.choose(a0, a1) };
+            let small = Complex { re: V::splat(1.0) - V::splat(0.5) * nu * nu, im: -nu };
+            phasor[n] = (p * small).renormalised();
             metric[n] = difference.choose(m0, m1);
-            u[n] = ComplexLanes::choose(difference, v0, v1);
+            u[n] = Complex::choose(difference, v0, v1);
             frequency[n] = nu;
         }
         for lane in 0..LANES {
@@ -473,5 +470,5 @@ fn score_body<const S: usize, const PATTERNS: usize, const SAME: bool>(
     for m in &metric[1..] {
         best = (best - *m).choose(best, *m);
     }
-    (best * Lanes::splat(1.0 / symbols as f32)).0
+    (best * V::splat(1.0 / symbols as f32)).store().0
 }
