@@ -5,6 +5,7 @@
 //! symbols ([`Demodulator`]), and modulates bits for the simulator ([`Modulator`]).
 
 pub mod afsk;
+pub mod cpm;
 pub mod fm_audio;
 pub mod psk;
 
@@ -199,7 +200,7 @@ pub struct DemodulatorPlan {
 }
 
 /// Every modulation.
-pub const REGISTRY: &[&Descriptor] = &[&psk::BPSK, &psk::DBPSK, &afsk::AFSK];
+pub const REGISTRY: &[&Descriptor] = &[&cpm::FSK, &psk::BPSK, &psk::DBPSK, &afsk::AFSK];
 
 /// Finds a modulation by its name or an alias, in any case.
 ///
