@@ -199,11 +199,11 @@ pub const REGISTRY: &[&Descriptor] = &[
     &ax100::ASM_GOLAY,
     &ax100::FORESAIL_1,
     &ax100::REED_SOLOMON,
+    &usp::USP,
     &ccsds::UNCODED,
     &ccsds::REED_SOLOMON,
     &ccsds::CONVOLUTIONAL_ONLY,
     &ccsds::CONCATENATED,
-    &usp::USP,
 ];
 
 /// Finds a framing by its name or an alias, in any case.

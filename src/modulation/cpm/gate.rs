@@ -1,0 +1,487 @@
+//! Where in time and frequency is there a signal: short-time spectra against template spectra.
+//!
+//! Hann windows of 48 to 72 symbols, half overlapping. A template T (sum 1) is the spectrum of
+//! random CPM through the same window; the statistic of a window is
+//!
+//! ```text
+//! max over shifts k and templates of  (Σ_i T_i P_{k+i} / N0 - 1) / (1.39 ‖T‖)
+//! ```
+//!
+//! in standard deviations of noise (1.39 = √(1 + 2 (4/9 + 1/36)), the correlation of a Hann
+//! window's neighbouring bins). It is taken over two floors:
+//!
+//! * **per bin**: the 20 % quantile over the last seconds of each bin, which removes spurs, humps
+//!   and filter skirts, and needs gaps in the signal;
+//! * **flat**: the 25 % quantile over frequency, which also works for signals without gaps. Bins
+//!   that always stand out of their neighbours (spurs) are lowered to them.
+//!
+//! What is decided about a window depends on the samples up to a fixed number of windows later, and
+//! on nothing else.
+
+use std::f64::consts::PI;
+use std::sync::Arc;
+
+use num_complex::Complex32;
+use rustfft::{Fft, FftPlanner};
+
+#[cfg(target_arch = "x86_64")]
+use super::lanes::Avx;
+use super::lanes::{LANES, Lanes, Vector, has_avx2};
+use super::pulse::{PhasePulse, autocorrelation};
+
+/// Indices of the templates.
+const TEMPLATE_H: [f64; 5] = [0.35, 0.5, 0.7, 0.85, 1.0];
+/// Templates that are used for detection.
+const DETECTING: [usize; 2] = [1, 3];
+/// Standard deviation of a weighted sum of bins over that of independent ones.
+const HANN_CORRELATION: f32 = 1.39;
+/// Quantile of the floor per bin, and what it is of the mean of an exponential distribution.
+const BIN_QUANTILE: f64 = 0.2;
+const BIN_QUANTILE_OF_MEAN: f32 = 0.2231;
+/// Fewest spectra that give a floor per bin.
+const LEAST_SPECTRA: usize = 40;
+
+/// The two noise floors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Floor {
+    /// Its own for every bin.
+    PerBin,
+    /// One for all.
+    Flat,
+}
+
+/// A template spectrum over bins `-reach ..= reach`, padded to a multiple of eight with zeros.
+struct Template {
+    h: f64,
+    weights: Vec<f32>,
+    norm: f32,
+}
+
+/// What an averaged spectrum shows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Estimate {
+    /// Carrier in cycles per sample.
+    pub frequency: f64,
+    /// Index of the template that fits best.
+    pub h: f64,
+}
+
+/// The gate.
+pub(super) struct Gate {
+    fft: Arc<dyn Fft<f32>>,
+    window: Vec<f32>,
+    /// Samples from one window to the next.
+    hop: usize,
+    templates: Vec<Template>,
+    reach: usize,
+    search_bins: usize,
+    usable_bins: usize,
+    box_bins: usize,
+    quantile_of_mean: f32,
+    lookahead: u64,
+    warm_up: u64,
+    half_second: u64,
+    update: u64,
+    history_stride: u64,
+    /// Spectra of the last windows, in a ring.
+    ring: Vec<f32>,
+    ring_windows: u64,
+    flat: Vec<f32>,
+    count: u64,
+    /// Every `history_stride`-th spectrum, in a ring: `[entry][bin]`.
+    history: Vec<f32>,
+    history_entries: usize,
+    history_filled: u64,
+    /// 1 / floor per bin; empty before there is one.
+    inverse_floor: Vec<f32>,
+    /// What lowers the spurs to their neighbours.
+    despur: Vec<f32>,
+    flat_floor: f32,
+    scratch: Vec<Complex32>,
+    fft_scratch: Vec<Complex32>,
+    line: Vec<f32>,
+    values: Vec<f32>,
+}
+
+/// Element of rank `q` (0 to 1) of some values; reorders them.
+fn quantile(values: &mut [f32], q: f64) -> f32 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    let k = ((values.len() - 1) as f64 * q) as usize;
+    *values.select_nth_unstable_by(k, f32::total_cmp).1
+}
+
+impl Gate {
+    /// For samples at `rate` per symbol; carriers are searched within ± `search` and the channel is
+    /// usable within ± `usable` cycles per sample; `samples_per_second` sets the time constants.
+    pub fn new(rate: f64, search: f64, usable: f64, samples_per_second: f64) -> Self {
+        let mut length = (48.0 * rate).max(32.0) as usize;
+        length = length.next_power_of_two();
+        if length as f64 > 72.0 * rate && length > 64 {
+            length /= 2;
+            // Between 36 and 48 symbols: take three quarters of the next power of two instead.
+            if (length as f64) < 48.0 * rate {
+                length = length * 3 / 2;
+            }
+        }
+        let hop = length / 2;
+        let window: Vec<f32> = (0..length)
+            .map(|i| (0.5 - 0.5 * (2.0 * PI * (i as f64 + 0.5) / length as f64).cos()) as f32)
+            .collect();
+        let mut planner = FftPlanner::new();
+        let fft = planner.plan_fft_forward(length);
+        let bin_baud = rate / length as f64;
+        let reach = ((1.1 / bin_baud) as usize).min(length / 2 - 1);
+        let templates = templates(&window, rate, reach, &fft);
+        let box_bins = ((0.5 / bin_baud) as usize).max(3);
+        // 25 % quantile of the mean of box_bins correlated exponential variates (Wilson, Hilferty).
+        let freedom = box_bins as f64 / f64::from(HANN_CORRELATION * HANN_CORRELATION);
+        let nine = 1.0 / (9.0 * freedom);
+        let quantile_of_mean = (1.0 - nine - 0.674_49 * nine.sqrt()).powi(3) as f32;
+        let windows_per_second = samples_per_second / hop as f64;
+        let windows = |seconds: f64, least: u64| (seconds * windows_per_second) as u64 + least;
+        let lookahead = windows(1.0, 0).max(24);
+        let ring_windows = lookahead.max(windows(2.0, 0)).max(64) + 64 + 8;
+        let history_windows = windows(8.0, 0).max(320);
+        let history_stride = (history_windows / 400).max(1);
+        let history_entries = (history_windows / history_stride) as usize;
+        let to_bins = |f: f64| ((f.abs() * length as f64) as usize).min(length / 2 - 1);
+        let fft_scratch = vec![Complex32::default(); fft.get_inplace_scratch_len()];
+        Self {
+            fft,
+            hop,
+            templates,
+            reach,
+            search_bins: to_bins(search),
+            usable_bins: to_bins(usable).max(box_bins),
+            box_bins,
+            quantile_of_mean,
+            lookahead,
+            warm_up: windows(2.0, 0).max(64),
+            half_second: windows(0.5, 1),
+            update: windows(1.0, 1),
+            history_stride,
+            ring: vec![0.0; ring_windows as usize * length],
+            ring_windows,
+            flat: vec![0.0; ring_windows as usize],
+            count: 0,
+            history: vec![0.0; history_entries * length],
+            history_entries,
+            history_filled: 0,
+            inverse_floor: Vec::new(),
+            despur: vec![1.0; length],
+            flat_floor: 0.0,
+            scratch: vec![Complex32::default(); length],
+            fft_scratch,
+            line: Vec::new(),
+            values: Vec::new(),
+            window,
+        }
+    }
+
+    /// Samples in a window.
+    pub fn length(&self) -> usize {
+        self.window.len()
+    }
+
+    /// Samples from one window to the next.
+    pub fn hop(&self) -> usize {
+        self.hop
+    }
+
+    /// Windows that stay available behind the one that is being decided.
+    pub fn memory(&self) -> u64 {
+        64
+    }
+
+    /// Forgets everything.
+    pub fn reset(&mut self) {
+        self.count = 0;
+        self.history_filled = 0;
+        self.inverse_floor.clear();
+        self.despur.fill(1.0);
+        self.flat_floor = 0.0;
+    }
+
+    /// Windows taken so far.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Takes the next window.
+    pub fn take(&mut self, samples: &[Complex32]) {
+        let n = self.window.len();
+        for ((s, x), w) in self.scratch.iter_mut().zip(samples).zip(&self.window) {
+            *s = x * w;
+        }
+        self.fft.process_with_scratch(&mut self.scratch, &mut self.fft_scratch);
+        let slot = (self.count % self.ring_windows) as usize;
+        let spectrum = &mut self.ring[slot * n..(slot + 1) * n];
+        for (p, s) in spectrum.iter_mut().zip(&self.scratch) {
+            *p = s.norm_sqr();
+        }
+        // Box-smoothed over half a baud, within the usable band; quantile over frequency.
+        self.values.clear();
+        let (bins, usable) = (self.box_bins, self.usable_bins);
+        let at = |k: isize| k.rem_euclid(n as isize) as usize;
+        let low = -(usable as isize);
+        let mut sum: f32 = (0..bins as isize).map(|i| spectrum[at(low + i)]).sum();
+        for i in 0..=(2 * usable).saturating_sub(bins) as isize {
+            self.values.push(sum);
+            sum += spectrum[at(low + i + bins as isize)] - spectrum[at(low + i)];
+        }
+        self.flat[slot] = quantile(&mut self.values, 0.25) / (bins as f32 * self.quantile_of_mean);
+        if self.count % self.history_stride == 0 {
+            let entry = (self.history_filled % self.history_entries as u64) as usize;
+            let spectrum = &self.ring[slot * n..(slot + 1) * n];
+            self.history[entry * n..(entry + 1) * n].copy_from_slice(spectrum);
+            self.history_filled += 1;
+        }
+        self.count += 1;
+        if self.count == self.warm_up
+            || (self.count > self.warm_up && self.count % self.update == 0)
+        {
+            self.update_floor();
+        }
+    }
+
+    /// Whether window `w` can be decided now; `last`: nothing more will come.
+    pub fn ready(&mut self, w: u64, last: bool) -> bool {
+        if w >= self.count {
+            return false;
+        }
+        if last {
+            if self.inverse_floor.is_empty() && self.count < self.warm_up {
+                self.update_floor();
+            }
+            return true;
+        }
+        self.count >= self.warm_up && self.count > w + self.lookahead
+    }
+
+    fn update_floor(&mut self) {
+        let n = self.window.len();
+        let filled = (self.history_filled as usize).min(self.history_entries);
+        if filled < LEAST_SPECTRA {
+            return;
+        }
+        let mut floor = vec![0.0f32; n];
+        for (k, f) in floor.iter_mut().enumerate() {
+            self.values.clear();
+            self.values.extend((0..filled).map(|e| self.history[e * n + k]));
+            *f = quantile(&mut self.values, BIN_QUANTILE) / BIN_QUANTILE_OF_MEAN;
+        }
+        self.inverse_floor.clear();
+        self.inverse_floor.extend((0..n).map(|k| {
+            let mean = (floor[(k + n - 1) % n] + floor[k] + floor[(k + 1) % n]) / 3.0;
+            1.0 / mean.max(floor[k]).max(1e-30)
+        }));
+        for k in 0..n {
+            let side =
+                |from: usize| (0..5).map(|i| floor[(k + n + from + i) % n]).sum::<f32>() / 5.0;
+            // Bins 4 to 8 on either side.
+            let around = side(4).max(side(n - 8));
+            self.despur[k] =
+                if floor[k] > 4.0 * around { (around / floor[k]).max(1e-6) } else { 1.0 };
+        }
+    }
+
+    /// Level of the flat floor around window `w`; refreshed every 16 windows.
+    fn flat_floor(&mut self, w: u64) -> f32 {
+        if w % 16 == 0 || self.flat_floor <= 0.0 {
+            let oldest = self.count.saturating_sub(self.ring_windows);
+            let from = w.saturating_sub(self.half_second).max(oldest);
+            let to = (w + self.half_second + 1).min(self.count);
+            self.values.clear();
+            self.values.extend((from..to).map(|v| self.flat[(v % self.ring_windows) as usize]));
+            self.flat_floor = quantile(&mut self.values, 0.5).max(1e-30);
+        }
+        self.flat_floor
+    }
+
+    /// Bins `-search - reach - 1 ..= search + reach + 1` of the whitened spectrum of window `w` go
+    /// into `self.line`. `false`: there is no such floor yet.
+    fn whiten(&mut self, w: u64, floor: Floor) -> bool {
+        let n = self.window.len();
+        let slot = (w % self.ring_windows) as usize;
+        let level = match floor {
+            Floor::PerBin if self.inverse_floor.is_empty() => return false,
+            Floor::PerBin => 0.0,
+            Floor::Flat => 1.0 / self.flat_floor(w),
+        };
+        let spectrum = &self.ring[slot * n..(slot + 1) * n];
+        let scale = match floor {
+            Floor::PerBin => &self.inverse_floor,
+            Floor::Flat => &self.despur,
+        };
+        let half = (self.search_bins + self.reach + 1) as isize;
+        self.line.clear();
+        // The whole line, in at most a few contiguous pieces of the circular spectrum.
+        let mut k = -half;
+        while k <= half {
+            let from = k.rem_euclid(n as isize) as usize;
+            let length = (n - from).min((half - k + 1) as usize);
+            let piece = from..from + length;
+            let values = spectrum[piece.clone()].iter().zip(&scale[piece]);
+            if level > 0.0 {
+                self.line.extend(values.map(|(p, s)| p * s * level));
+            } else {
+                self.line.extend(values.map(|(p, s)| (p * s).min(1e4)));
+            }
+            k += length as isize;
+        }
+        // Room for the templates' padding.
+        self.line.extend([0.0; 8]);
+        true
+    }
+
+    /// Statistic of window `w` over a floor, in standard deviations of noise.
+    pub fn statistic(&mut self, w: u64, floor: Floor) -> f32 {
+        if !self.whiten(w, floor) {
+            return 0.0;
+        }
+        let mut best = f32::MIN;
+        for t in DETECTING {
+            let template = &self.templates[t];
+            let shifts = 2 * self.search_bins + 3;
+            let top = correlate(&self.line, &template.weights, shifts, 2, None);
+            best = best.max((top - 1.0) / (template.norm * HANN_CORRELATION));
+        }
+        best
+    }
+
+    /// Adds the whitened spectrum of window `w` to `sum`, which may be empty at first.
+    pub fn accumulate(&mut self, w: u64, floor: Floor, sum: &mut Vec<f32>) {
+        if !self.whiten(w, floor) {
+            return;
+        }
+        sum.resize(self.line.len(), 0.0);
+        for (s, l) in sum.iter_mut().zip(&self.line) {
+            *s += l;
+        }
+    }
+
+    /// Where the carrier of the signal in a sum of whitened spectra lies.
+    pub fn estimate(&mut self, sum: &[f32], windows: u32) -> Option<Estimate> {
+        let shifts = 2 * self.search_bins + 3;
+        if sum.len() < shifts || windows == 0 {
+            return None;
+        }
+        let mut best: Option<(f32, Estimate)> = None;
+        for template in &self.templates {
+            correlate(sum, &template.weights, shifts, 1, Some(&mut self.values));
+            let v = &self.values;
+            let mut top = 1;
+            for i in 1..shifts - 1 {
+                if v[i] > v[top] {
+                    top = i;
+                }
+            }
+            let value = (v[top] / windows as f32 - 1.0) / template.norm;
+            let curvature = v[top - 1] - 2.0 * v[top] + v[top + 1];
+            let fraction =
+                if curvature < 0.0 { 0.5 * (v[top - 1] - v[top + 1]) / curvature } else { 0.0 };
+            if best.is_none_or(|(b, _)| value > b) {
+                let bin = top as f64 - 1.0 - self.search_bins as f64
+                    + f64::from(fraction.clamp(-1.0, 1.0));
+                let frequency = bin / self.window.len() as f64;
+                best = Some((value, Estimate { frequency, h: template.h }));
+            }
+        }
+        best.map(|(_, estimate)| estimate)
+    }
+}
+
+/// Spectra of random CPM through the window: transform of its autocorrelation times the window's.
+fn templates(window: &[f32], rate: f64, reach: usize, fft: &Arc<dyn Fft<f32>>) -> Vec<Template> {
+    let n = window.len();
+    let pulse = PhasePulse::new(0.5, 3);
+    // The autocorrelation of the window at every second lag suffices beyond doubt, but is cheap.
+    let windowed: Vec<f32> = (0..n)
+        .map(|lag| window[lag..].iter().zip(window).map(|(a, b)| a * b).sum::<f32>())
+        .collect();
+    TEMPLATE_H
+        .iter()
+        .map(|h| {
+            // Lags of ±n/2 of the n that fit: the spectrum is as fine as its bins.
+            let mut spectrum = vec![Complex32::default(); n];
+            for lag in 0..=n / 2 {
+                let r = autocorrelation(&pulse, *h, lag as f64 / rate) as f32 * windowed[lag];
+                spectrum[lag].re = r;
+                spectrum[(n - lag) % n].re = r;
+            }
+            fft.process(&mut spectrum);
+            let mut weights: Vec<f32> =
+                (0..=2 * reach).map(|i| spectrum[(i + n - reach) % n].re.max(0.0)).collect();
+            let sum: f32 = weights.iter().sum();
+            for w in &mut weights {
+                *w /= sum.max(1e-30);
+            }
+            let norm = weights.iter().map(|w| w * w).sum::<f32>().sqrt();
+            weights.resize(weights.len().next_multiple_of(8), 0.0);
+            Template { h: *h, weights, norm }
+        })
+        .collect()
+}
+
+#[inline(always)]
+fn correlate_body<V: Vector>(
+    line: &[f32],
+    weights: &[f32],
+    shifts: usize,
+    step: usize,
+    mut values: Option<&mut Vec<f32>>,
+) -> f32 {
+    let mut best = f32::MIN;
+    let mut k = 0;
+    while k < shifts && k + weights.len() <= line.len() {
+        let mut a = V::splat(0.0);
+        let piece = &line[k..k + weights.len()];
+        for (w, p) in weights.chunks_exact(LANES).zip(piece.chunks_exact(LANES)) {
+            a = a + V::gather(w) * V::gather(p);
+        }
+        let sum = a.sum();
+        if sum > best {
+            best = sum;
+        }
+        if let Some(values) = &mut values {
+            values.push(sum);
+        }
+        k += step;
+    }
+    best
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn correlate_avx2(
+    line: &[f32],
+    weights: &[f32],
+    shifts: usize,
+    step: usize,
+    values: Option<&mut Vec<f32>>,
+) -> f32 {
+    correlate_body::<Avx>(line, weights, shifts, step, values)
+}
+
+/// Largest of `Σ weights_i line_{k+i}` over `k = 0, step, … < shifts`; all of them go into `values`.
+#[allow(unsafe_code)] // the call of a function compiled for AVX2, once AVX2 was detected
+fn correlate(
+    line: &[f32],
+    weights: &[f32],
+    shifts: usize,
+    step: usize,
+    mut values: Option<&mut Vec<f32>>,
+) -> f32 {
+    if let Some(values) = &mut values {
+        values.clear();
+    }
+    #[cfg(target_arch = "x86_64")]
+    if has_avx2() {
+        // SAFETY: AVX2 was detected.
+        return unsafe { correlate_avx2(line, weights, shifts, step, values) };
+    }
+    let _ = has_avx2;
+    correlate_body::<Lanes>(line, weights, shifts, step, values)
+}

@@ -1,0 +1,633 @@
+//! The burst receiver: gate → edges → acquisition → first pass → soft symbols.
+//!
+//! Everything happens when a window of the gate is decided, which depends on how many samples have
+//! come and not on how they were cut into calls; and it sees the samples up to the gate's newest
+//! window and no further.
+//!
+//! A stretch in which the gate is open for fewer than [`LONG_SYMBOLS`] symbols is looked at as a
+//! whole when it has closed. A longer one is tracked while it lasts, in bounded memory.
+
+use num_complex::Complex32;
+
+use super::acquisition::{Acquisition, LEAST_SYMBOLS};
+use super::gate::{Floor, Gate};
+use super::resample::{Carrier, Grid, Interpolator, Stretch};
+use super::segments::{Levels, energies, levels, segments};
+use super::tracker::{BLOCK, Decided, Tracker};
+use crate::modulation::{Demodulator, Mapping, SoftBlock};
+
+/// The gate opens and closes at these many standard deviations of noise.
+const OPEN: f32 = 6.0;
+const CLOSE: f32 = 3.5;
+/// Windows below the closing threshold that end a stretch.
+const HANGOVER: u64 = 3;
+/// A stretch that lasts longer is tracked while it lasts.
+const LONG_SYMBOLS: f64 = 8192.0;
+/// Symbols of silence looked at on either side of a stretch.
+const MARGIN_SYMBOLS: f64 = 64.0;
+/// The trellis starts so many symbols before a burst, and ends so many after it.
+const LEAD_SYMBOLS: f64 = 32.0;
+/// Symbols given out before and after a burst.
+const SPARE_SYMBOLS: f64 = 16.0;
+/// Metric over root mean square below which there is nothing but noise.
+const LEAST_QUALITY: f64 = 0.60;
+/// Windows whose spectra are averaged for the carrier.
+const AVERAGED_WINDOWS: u32 = 400;
+/// Beyond this many symbols the acquisition is done near the start.
+const ACQUIRED_WITHIN: f64 = 2500.0;
+/// Coherence below which a tracked signal is given up.
+const LEAST_LOCK: f64 = 0.40;
+/// Input beyond this magnitude is clipped.
+const LARGEST_INPUT: f32 = 1e4;
+
+/// What the receiver is to look for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Search {
+    /// Channel sample rate.
+    pub sample_rate_hz: f64,
+    /// Nominal symbol rate.
+    pub symbol_rate_bd: f64,
+    /// Carriers within ± this.
+    pub search_hz: f64,
+    /// The channel is flat within ± this.
+    pub half_bandwidth_hz: f64,
+}
+
+/// A signal that is being tracked.
+struct Tracked {
+    tracker: Tracker,
+    run: u64,
+    /// Symbols of the tracker before this one are not given out.
+    first_symbol: usize,
+    levels: Option<Levels>,
+    /// Sum of the evidence against a burst since it was largest.
+    doubt: f32,
+    /// Where the evidence against began.
+    doubt_from: f64,
+    given: u64,
+}
+
+/// A stretch in which the gate is open.
+struct Open {
+    first_window: u64,
+    last_window: u64,
+    /// First sample that belongs to it; later than the first window's if what was before has been
+    /// dealt with.
+    from: f64,
+    spectrum: Vec<f32>,
+    windows: u32,
+    tracked: Option<Box<Tracked>>,
+}
+
+/// One of the two gates.
+struct Detector {
+    floor: Floor,
+    /// Statistics of the last windows, the newest last.
+    recent: Vec<f32>,
+    open: Option<Open>,
+    /// Nothing before this sample is looked at again.
+    done: f64,
+}
+
+/// The demodulator.
+pub(super) struct BurstReceiver {
+    search: Search,
+    samples_per_symbol: f64,
+    gate: Gate,
+    interpolator: Interpolator,
+    acquisition: Acquisition,
+    /// Samples from `first` on.
+    samples: Vec<Complex32>,
+    first: u64,
+    received: u64,
+    decided: u64,
+    detectors: [Detector; 2],
+    /// Stretches dealt with by the gate with a floor per bin.
+    covered: Vec<(f64, f64)>,
+    next_run: u64,
+    grid: Grid,
+    energy: Vec<f32>,
+    pieces: Vec<Decided>,
+}
+
+impl BurstReceiver {
+    /// For a channel.
+    pub fn new(search: Search) -> Self {
+        let samples_per_symbol = search.sample_rate_hz / search.symbol_rate_bd;
+        let rate = search.sample_rate_hz;
+        let room = (rate / 2.0 - 0.6 * search.symbol_rate_bd).max(0.0);
+        let gate = Gate::new(
+            samples_per_symbol,
+            search.search_hz.min(room) / rate,
+            search.half_bandwidth_hz.min(rate / 2.0) / rate,
+            rate,
+        );
+        let detector = |floor| Detector { floor, recent: Vec::new(), open: None, done: 0.0 };
+        Self {
+            search,
+            samples_per_symbol,
+            gate,
+            interpolator: Interpolator::new(samples_per_symbol),
+            acquisition: Acquisition::new(),
+            samples: Vec::new(),
+            first: 0,
+            received: 0,
+            decided: 0,
+            detectors: [detector(Floor::PerBin), detector(Floor::Flat)],
+            covered: Vec::new(),
+            next_run: 0,
+            grid: Grid::default(),
+            energy: Vec::new(),
+            pieces: Vec::new(),
+        }
+    }
+
+    /// Samples in the gate's windows so far; later ones are not looked at.
+    fn visible_end(&self, last: bool) -> u64 {
+        if last {
+            return self.received;
+        }
+        match self.gate.count() {
+            0 => 0,
+            n => (n - 1) * self.gate.hop() as u64 + self.gate.length() as u64,
+        }
+    }
+
+    /// Takes windows and decides what can be decided.
+    fn work(&mut self, last: bool, out: &mut Vec<SoftBlock>) {
+        let (hop, length) = (self.gate.hop() as u64, self.gate.length() as u64);
+        while self.gate.count() * hop + length <= self.received {
+            let from = (self.gate.count() * hop - self.first) as usize;
+            self.gate.take(&self.samples[from..from + length as usize]);
+            while self.gate.ready(self.decided, false) {
+                self.decide(false, out);
+            }
+            self.forget();
+        }
+        if last {
+            while self.gate.ready(self.decided, true) {
+                self.decide(true, out);
+            }
+        }
+    }
+
+    /// Decides the next window.
+    fn decide(&mut self, last: bool, out: &mut Vec<SoftBlock>) {
+        let w = self.decided;
+        self.decided += 1;
+        let statistics = [Floor::PerBin, Floor::Flat].map(|floor| self.gate.statistic(w, floor));
+        for d in 0..2 {
+            self.detect(d, w, statistics, last, out);
+        }
+    }
+
+    fn detect(
+        &mut self,
+        d: usize,
+        w: u64,
+        statistics: [f32; 2],
+        last: bool,
+        out: &mut Vec<SoftBlock>,
+    ) {
+        let statistic = statistics[d];
+        let hop = self.gate.hop() as f64;
+        let memory = self.gate.memory() as usize;
+        let detector = &mut self.detectors[d];
+        if detector.recent.len() >= 2 * memory {
+            detector.recent.drain(..memory);
+        }
+        detector.recent.push(statistic);
+        let Some(open) = &mut detector.open else {
+            if statistic >= OPEN {
+                // Back to where it rose above the closing threshold.
+                let back = detector
+                    .recent
+                    .iter()
+                    .rev()
+                    .take(memory / 2)
+                    .take_while(|s| **s > CLOSE)
+                    .count()
+                    .saturating_sub(1);
+                let first_window = w - back as u64;
+                let mut open = Open {
+                    first_window,
+                    last_window: w,
+                    from: (first_window as f64 * hop).max(detector.done),
+                    spectrum: Vec::new(),
+                    windows: 0,
+                    tracked: None,
+                };
+                for v in first_window..=w {
+                    self.gate.accumulate(v, detector.floor, &mut open.spectrum);
+                    open.windows += 1;
+                }
+                detector.open = Some(open);
+            }
+            return;
+        };
+        // A signal that is being tracked may outlive the floor per bin, which adapts to it.
+        let alive = if open.tracked.is_some() {
+            statistics[0].max(statistics[1]) > CLOSE
+        } else {
+            statistic > CLOSE
+        };
+        if alive {
+            open.last_window = w;
+        }
+        if open.tracked.is_none() && open.windows < AVERAGED_WINDOWS {
+            self.gate.accumulate(w, detector.floor, &mut open.spectrum);
+            open.windows += 1;
+        }
+        let closed = w - open.last_window >= HANGOVER;
+        if open.tracked.is_some() {
+            self.track(d, w, closed, last, out);
+        } else if closed {
+            self.close(d, last, out);
+        } else if w as f64 * hop - open.from > LONG_SYMBOLS * self.samples_per_symbol {
+            self.examine(d, true, last, out);
+        }
+    }
+
+    /// The gate has closed on a stretch that was not tracked.
+    fn close(&mut self, d: usize, last: bool, out: &mut Vec<SoftBlock>) {
+        self.examine(d, false, last, out);
+        self.detectors[d].open = None;
+    }
+
+    /// Whether most of a stretch has been dealt with by the other gate, or is being so.
+    fn is_covered(&self, from: f64, to: f64) -> bool {
+        let other = self.detectors[0].open.iter().map(|o| (o.from, f64::INFINITY));
+        let shared: f64 = self
+            .covered
+            .iter()
+            .copied()
+            .chain(other)
+            .map(|(a, b)| (b.min(to) - a.max(from)).max(0.0))
+            .sum();
+        shared > 0.6 * (to - from)
+    }
+
+    /// Demodulates the stretch that detector `d` has open. `unfinished`: it goes on.
+    fn examine(&mut self, d: usize, unfinished: bool, last: bool, out: &mut Vec<SoftBlock>) {
+        let hop = self.gate.hop() as f64;
+        let Some(mut open) = self.detectors[d].open.take() else { return };
+        let to = open.last_window as f64 * hop + self.gate.length() as f64;
+        let from = open.from;
+        let sps = self.samples_per_symbol;
+        let estimate = self.gate.estimate(&open.spectrum, open.windows);
+        if d == 1 && self.is_covered(from, to) {
+            if unfinished {
+                open.from = to;
+                open.spectrum.clear();
+                open.windows = 0;
+                self.detectors[d].open = Some(open);
+            }
+            return;
+        }
+        let mut rest = None;
+        if let Some(estimate) = estimate {
+            let carrier = Carrier { at: from, phase: 0.0, frequency: estimate.frequency };
+            let end = self.visible_end(last);
+            // Energies from a margin before to a margin after.
+            let margin = MARGIN_SYMBOLS * sps;
+            let a = (from - margin).max(self.detectors[d].done - 0.5 * margin);
+            let b = if unfinished { to } else { (to + margin).min(end as f64) };
+            let symbols = ((b - a) / sps).max(0.0) as usize;
+            let view = Stretch {
+                first: self.first as i64,
+                samples: &self.samples[..(end - self.first) as usize],
+            };
+            self.interpolator.grid(view, carrier, a, sps / 2.0, 2 * symbols, &mut self.grid);
+            energies(&self.grid, &mut self.energy);
+            let levels = levels(&self.energy);
+            let mut bursts: Vec<(f64, f64)> = match levels {
+                Some(levels) => segments(&self.energy, levels)
+                    .into_iter()
+                    .map(|(x, y)| (a + x as f64 * sps, a + y as f64 * sps))
+                    .collect(),
+                None => Vec::new(),
+            };
+            if bursts.is_empty() {
+                bursts.push((from.max(a), to.min(b)));
+            }
+            let two_lines = estimate.h >= 0.8;
+            let count = bursts.len();
+            for i in 0..count {
+                let burst = bursts[i];
+                let goes_on = unfinished && i + 1 == count && burst.1 > b - 2.0 * margin;
+                let before = if i > 0 { bursts[i - 1].1 } else { f64::NEG_INFINITY };
+                let after = if i + 1 < count { bursts[i + 1].0 } else { f64::INFINITY };
+                let tracked = self.demodulate(
+                    burst,
+                    (before, after),
+                    carrier,
+                    two_lines,
+                    levels,
+                    goes_on,
+                    end,
+                    out,
+                );
+                if goes_on {
+                    rest = tracked;
+                }
+            }
+        }
+        self.detectors[d].done = to;
+        if d == 0 {
+            self.covered.push((from, to));
+        }
+        if unfinished {
+            open.from = to;
+            open.spectrum.clear();
+            open.windows = 0;
+            open.tracked = rest.map(Box::new);
+            self.detectors[d].open = Some(open);
+        }
+    }
+
+    /// Acquires one burst and demodulates it as far as it is known. If it goes on, it is returned
+    /// to be tracked.
+    #[allow(clippy::too_many_arguments)]
+    fn demodulate(
+        &mut self,
+        burst: (f64, f64),
+        (before, after): (f64, f64),
+        carrier: Carrier,
+        two_lines: bool,
+        levels: Option<Levels>,
+        goes_on: bool,
+        end: u64,
+        out: &mut Vec<SoftBlock>,
+    ) -> Option<Tracked> {
+        let sps = self.samples_per_symbol;
+        let symbols = (burst.1 - burst.0) / sps;
+        if symbols < LEAST_SYMBOLS as f64 {
+            return None;
+        }
+        let near = symbols.min(ACQUIRED_WITHIN);
+        let middle = burst.0 + near / 2.0 * sps;
+        let view = Stretch {
+            first: self.first as i64,
+            samples: &self.samples[..(end - self.first) as usize],
+        };
+        let found = self.acquisition.acquire(
+            &mut self.interpolator,
+            view,
+            carrier,
+            sps,
+            (middle, near as usize),
+            two_lines,
+        )?;
+        if found.quality < LEAST_QUALITY {
+            return None;
+        }
+        let lead = LEAD_SYMBOLS * sps;
+        let begin = (burst.0 - lead).max(before + 4.0 * sps);
+        let shape = self.acquisition.shape(found.pulse);
+        // The middle of a symbol lies two symbols after the start of its branch.
+        let mut tracker = Tracker::new(&found, shape, carrier, sps, begin - 2.0 * sps);
+        let spare = SPARE_SYMBOLS * sps;
+        let first_wanted = (burst.0 - spare).max(before).max(0.0);
+        let skipped = ((first_wanted - tracker.position()) / sps - 2.0).ceil().max(0.0) as usize;
+        let run = self.next_run;
+        self.next_run += 1;
+        let mut tracked = Tracked {
+            tracker,
+            run,
+            first_symbol: skipped,
+            levels,
+            doubt: 0.0,
+            doubt_from: burst.1,
+            given: 0,
+        };
+        if goes_on {
+            return Some(tracked);
+        }
+        tracker = tracked.tracker;
+        let stop = (burst.1 + lead).min(after + 8.0 * sps);
+        while tracker.position() < stop {
+            tracker.advance(&mut self.interpolator, view);
+        }
+        tracked.tracker = tracker;
+        let last_wanted = (burst.1 + spare).min(after).min(end as f64);
+        self.end_run(tracked, last_wanted, out);
+        None
+    }
+
+    /// Goes on with a tracked signal up to the window just decided.
+    fn track(&mut self, d: usize, w: u64, closed: bool, last: bool, out: &mut Vec<SoftBlock>) {
+        let Some(mut open) = self.detectors[d].open.take() else { return };
+        let Some(mut tracked) = open.tracked.take() else { return };
+        let hop = self.gate.hop() as f64;
+        let sps = self.samples_per_symbol;
+        let end = self.visible_end(last);
+        let edge = if closed {
+            open.last_window as f64 * hop + self.gate.length() as f64
+        } else {
+            (w + 1) as f64 * hop
+        };
+        let view = Stretch {
+            first: self.first as i64,
+            samples: &self.samples[..(end - self.first) as usize],
+        };
+        let reach = self.interpolator.reach();
+        let mut ended = closed.then_some(edge);
+        while tracked.tracker.next_position() + reach <= edge {
+            let from = tracked.tracker.position();
+            if let Some(levels) = tracked.levels {
+                let carrier =
+                    Carrier { at: from, phase: 0.0, frequency: tracked.tracker.frequency() };
+                let points = 2 * BLOCK;
+                self.interpolator.grid(view, carrier, from, sps / 2.0, points, &mut self.grid);
+                energies(&self.grid, &mut self.energy);
+                for (k, e) in self.energy.iter().enumerate() {
+                    tracked.doubt -= levels.evidence(*e);
+                    if tracked.doubt <= 0.0 {
+                        tracked.doubt = 0.0;
+                        tracked.doubt_from = from + k as f64 * sps;
+                    }
+                }
+            }
+            tracked.tracker.advance(&mut self.interpolator, view);
+            if tracked.doubt > 20.0 {
+                ended = Some(tracked.doubt_from);
+                break;
+            }
+            if tracked.tracker.lock() < LEAST_LOCK {
+                ended = Some(tracked.tracker.position());
+                break;
+            }
+        }
+        let Some(stop) = ended else {
+            let mut pieces = std::mem::take(&mut self.pieces);
+            tracked.tracker.drain(&mut pieces);
+            self.give(&mut tracked, &mut pieces, f64::INFINITY, out);
+            self.pieces = pieces;
+            open.tracked = Some(tracked);
+            self.detectors[d].open = Some(open);
+            return;
+        };
+        while tracked.tracker.position() < stop + LEAD_SYMBOLS * sps {
+            tracked.tracker.advance(&mut self.interpolator, view);
+        }
+        self.end_run(*tracked, (stop + SPARE_SYMBOLS * sps).min(end as f64), out);
+        self.detectors[d].done = stop;
+        if d == 0 {
+            self.covered.push((open.first_window as f64 * hop, stop));
+        }
+        if !closed {
+            // The gate is still open: look again from here on.
+            open.from = stop;
+            open.first_window = (stop / hop) as u64;
+            open.spectrum.clear();
+            open.windows = 0;
+            self.detectors[d].open = Some(open);
+        }
+    }
+
+    /// Decides all that is left of a run and ends it.
+    fn end_run(&mut self, mut tracked: Tracked, last_wanted: f64, out: &mut Vec<SoftBlock>) {
+        let mut pieces = std::mem::take(&mut self.pieces);
+        tracked.tracker.finish(&mut pieces);
+        self.give(&mut tracked, &mut pieces, last_wanted, out);
+        self.pieces = pieces;
+        match out.last_mut() {
+            Some(block) if block.run == tracked.run => block.end = true,
+            _ => out.push(SoftBlock {
+                run: tracked.run,
+                first_symbol: tracked.given,
+                first_sample: last_wanted,
+                samples_per_symbol: self.samples_per_symbol,
+                frequency_offset_hz: tracked.tracker.frequency() * self.search.sample_rate_hz,
+                esn0_db: 0.0,
+                mapping: Mapping::Direct,
+                llr: Vec::new(),
+                end: true,
+            }),
+        }
+    }
+
+    /// Gives out decided symbols whose middle is not later than `last_wanted`.
+    fn give(
+        &mut self,
+        tracked: &mut Tracked,
+        pieces: &mut Vec<Decided>,
+        last_wanted: f64,
+        out: &mut Vec<SoftBlock>,
+    ) {
+        for mut piece in pieces.drain(..) {
+            let skip = tracked.first_symbol.saturating_sub(piece.first_symbol);
+            if skip >= piece.llr.len() {
+                continue;
+            }
+            piece.llr.drain(..skip);
+            let first_sample = piece.first_sample + skip as f64 * piece.samples_per_symbol;
+            let wanted = (last_wanted - first_sample) / piece.samples_per_symbol + 1.0;
+            if wanted < piece.llr.len() as f64 {
+                piece.llr.truncate(wanted.max(0.0) as usize);
+            }
+            if piece.llr.is_empty() {
+                continue;
+            }
+            for llr in &mut piece.llr {
+                if !llr.is_finite() {
+                    *llr = 0.0;
+                }
+            }
+            let count = piece.llr.len() as u64;
+            out.push(SoftBlock {
+                run: tracked.run,
+                first_symbol: tracked.given,
+                first_sample,
+                samples_per_symbol: piece.samples_per_symbol,
+                frequency_offset_hz: piece.frequency * self.search.sample_rate_hz,
+                esn0_db: (10.0 * piece.esn0.max(1e-6).log10()) as f32,
+                mapping: Mapping::Direct,
+                llr: piece.llr,
+                end: false,
+            });
+            tracked.given += count;
+        }
+    }
+
+    /// First sample that may be needed again.
+    fn needed(&self) -> f64 {
+        let hop = self.gate.hop() as f64;
+        let margin = (MARGIN_SYMBOLS + 40.0) * self.samples_per_symbol + self.interpolator.reach();
+        let mut needed = self.decided.saturating_sub(self.gate.memory() / 2) as f64 * hop;
+        for detector in &self.detectors {
+            if let Some(open) = &detector.open {
+                needed = needed.min(match &open.tracked {
+                    Some(tracked) => tracked.tracker.position(),
+                    None => open.from,
+                });
+            }
+        }
+        needed - margin
+    }
+
+    /// Drops samples that are not needed any more.
+    fn forget(&mut self) {
+        let keep = self.needed().max(0.0) as u64;
+        let excess = keep.saturating_sub(self.first) as usize;
+        if excess > 16384 && excess > self.samples.len() / 2 {
+            self.samples.drain(..excess);
+            self.first += excess as u64;
+            let oldest = self.first as f64;
+            self.covered.retain(|(_, to)| *to > oldest);
+        }
+    }
+}
+
+impl Demodulator for BurstReceiver {
+    fn push(&mut self, samples: &[Complex32], out: &mut Vec<SoftBlock>) {
+        // In pieces, so that the buffer stays small whatever comes in one call.
+        for piece in samples.chunks(1 << 15) {
+            let clean = |x: f32| {
+                if x.is_finite() { x.clamp(-LARGEST_INPUT, LARGEST_INPUT) } else { 0.0 }
+            };
+            self.samples.extend(piece.iter().map(|x| Complex32::new(clean(x.re), clean(x.im))));
+            self.received += piece.len() as u64;
+            self.work(false, out);
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<SoftBlock>) {
+        self.work(true, out);
+        let w = self.decided;
+        for d in 0..2 {
+            match &self.detectors[d].open {
+                Some(open) if open.tracked.is_some() => {
+                    self.track(d, w.saturating_sub(1), true, true, out);
+                }
+                Some(_) => self.close(d, true, out),
+                None => {}
+            }
+        }
+        self.samples.clear();
+        self.covered.clear();
+        self.first = 0;
+        self.received = 0;
+        self.decided = 0;
+        self.gate.reset();
+        for detector in &mut self.detectors {
+            detector.recent.clear();
+            detector.open = None;
+            detector.done = 0.0;
+        }
+    }
+
+    fn settled_sample(&self) -> f64 {
+        let hop = self.gate.hop() as f64;
+        let mut settled = self.decided.saturating_sub(self.gate.memory() / 2 + 1) as f64 * hop;
+        for detector in &self.detectors {
+            if let Some(open) = &detector.open {
+                settled = settled.min(match &open.tracked {
+                    Some(tracked) => tracked.tracker.position(),
+                    None => open.from,
+                });
+            }
+        }
+        (settled - (MARGIN_SYMBOLS + LEAD_SYMBOLS) * self.samples_per_symbol).max(0.0)
+    }
+}

@@ -1,0 +1,132 @@
+//! Where exactly the bursts begin and end: two-state Viterbi on the energy of the symbols.
+//!
+//! The gate's windows are some fifty symbols long; two bursts closer than that are one to it, and
+//! one acquisition over two bursts loses one of them at any signal-to-noise ratio. With the mean
+//! energies N of noise and rN of a burst and two independent complex samples a symbol of mean
+//! energy e, `ln p(e|burst)/p(e|noise) = 2 (e/N - e/rN) - 2 ln r`.
+
+use super::resample::Grid;
+
+/// Cost of a change between noise and burst.
+const SWITCH: f32 = 15.0;
+
+/// Shortest burst worth a look, in symbols.
+const SHORTEST_SYMBOLS: usize = 60;
+
+/// Least ratio of burst to noise at which the energies tell anything.
+const LEAST_RATIO: f32 = 1.35;
+
+/// The levels of noise and burst in a stretch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Levels {
+    /// Mean energy of a sample of noise.
+    pub noise: f32,
+    /// Mean energy of a sample of burst and noise, over that of noise.
+    pub ratio: f32,
+}
+
+impl Levels {
+    /// Evidence for a burst in one symbol of mean energy `e`.
+    pub fn evidence(&self, e: f32) -> f32 {
+        let x = (e / self.noise - e / (self.noise * self.ratio)).min(20.0);
+        2.0 * x - 2.0 * self.ratio.ln()
+    }
+}
+
+/// Mean energy per symbol of a grid with two points a symbol.
+pub(super) fn energies(grid: &Grid, out: &mut Vec<f32>) {
+    out.clear();
+    out.extend(
+        grid.re
+            .chunks_exact(2)
+            .zip(grid.im.chunks_exact(2))
+            .map(|(r, i)| 0.5 * (r[0] * r[0] + i[0] * i[0] + r[1] * r[1] + i[1] * i[1])),
+    );
+}
+
+/// Estimates the levels from the energies of a stretch that holds noise and bursts; `None` if they
+/// do not differ enough.
+pub(super) fn levels(energies: &[f32]) -> Option<Levels> {
+    // Of n block means the smallest two lie below the mean, more so the more blocks there are: the
+    // longer blocks of long stretches make up for it.
+    let block = if energies.len() > 1500 { 48 } else { 24 };
+    let mut means: Vec<f32> =
+        energies.chunks_exact(block).map(|c| c.iter().sum::<f32>() / block as f32).collect();
+    // Blocks of silence outside the samples say nothing.
+    means.retain(|m| *m > 0.0);
+    if means.len() < 6 {
+        return None;
+    }
+    means.sort_by(f32::total_cmp);
+    let noise = (means[0] + means[1]) * 0.5 * 1.12;
+    let ratio = means[means.len() * 6 / 10] / noise;
+    (ratio.is_finite() && ratio >= LEAST_RATIO).then_some(Levels { noise, ratio })
+}
+
+/// Bursts in a stretch, as ranges of symbols.
+pub(super) fn segments(energies: &[f32], levels: Levels) -> Vec<(usize, usize)> {
+    let (mut quiet, mut active) = (0.0f32, -SWITCH);
+    // Bit 0: quiet came from active; bit 1: active came from active.
+    let mut from: Vec<u8> = Vec::with_capacity(energies.len());
+    for e in energies {
+        let quiet_from = active - SWITCH > quiet;
+        let active_from = active >= quiet - SWITCH;
+        let next_quiet = if quiet_from { active - SWITCH } else { quiet };
+        let next_active = if active_from { active } else { quiet - SWITCH };
+        quiet = next_quiet;
+        active = next_active + levels.evidence(*e);
+        from.push(u8::from(quiet_from) | u8::from(active_from) << 1);
+    }
+    let mut state = active > quiet;
+    let mut out: Vec<(usize, usize)> = Vec::new();
+    let mut end = energies.len();
+    for k in (0..energies.len()).rev() {
+        let before = if state { from[k] & 2 != 0 } else { from[k] & 1 != 0 };
+        if before != state || k == 0 {
+            if state && end - k >= SHORTEST_SYMBOLS {
+                out.push((k, end));
+            }
+            end = k;
+        }
+        state = before;
+    }
+    out.reverse();
+    out
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    #[test]
+    fn edges_are_found_and_close_bursts_parted() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let bursts = [(100, 500), (540, 900)];
+        let energies: Vec<f32> = (0..1000)
+            .map(|k| {
+                let level =
+                    if bursts.iter().any(|(a, b)| (*a..*b).contains(&k)) { 3.0 } else { 1.0 };
+                // Mean of two exponential variates.
+                let e = |rng: &mut ChaCha8Rng| -(1.0 - rng.random::<f32>()).ln();
+                level * 0.5 * (e(&mut rng) + e(&mut rng))
+            })
+            .collect();
+        let found = segments(&energies, levels(&energies).unwrap());
+        assert_eq!(found.len(), 2);
+        for ((a, b), (c, d)) in found.iter().zip(bursts) {
+            assert!(a.abs_diff(c) < 12 && b.abs_diff(d) < 12, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn noise_alone_and_nonsense_have_no_levels() {
+        assert!(levels(&[]).is_none());
+        assert!(levels(&[0.0; 500]).is_none());
+        assert!(levels(&[1.0; 500]).is_none());
+        assert!(levels(&[f32::NAN; 500]).is_none());
+    }
+}

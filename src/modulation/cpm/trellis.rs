@@ -1,0 +1,471 @@
+//! The per-survivor noncoherent trellis.
+//!
+//! Eight states are the last three bits; each carries its own phase reference, a sum over the past
+//! with exponential memory, so no phase or frequency need be known beforehand. With the
+//! correlator's output `z` of a branch (pattern of four bits) that leaves state s:
+//!
+//! ```text
+//! y  = z e^{-jθ_s}          w = β u_s          v = w + y
+//! M' = M_s + |v| - |w|                                            (the larger of two survives)
+//! u' = v      e = Im(y w*) / (|w| A)      ν' = ν_s + k e      θ' = θ_s + π h a_{n-3} + ν'
+//! ```
+//!
+//! A is the expected |z| of the right branch. (Colavolpe, Raheli: Noncoherent sequence detection,
+//! IEEE Trans. Commun. 47, 1999, 1376; Raheli, Polydoros, Tzou: Per-survivor processing, ibid. 43,
+//! 1995, 354.)
+//!
+//! [`Trellis`] runs it along one signal, the states side by side in lanes. [`score`] runs eight
+//! hypotheses (frequency, timing, clock, index, pulse) side by side and tells how well each of them
+//! explains the signal: the survivor's metric per symbol.
+
+#[cfg(target_arch = "x86_64")]
+use super::lanes::Avx;
+use super::lanes::{Complex, ComplexLanes, LANES, Lanes, Vector, has_avx2};
+use super::pulse::{BRANCH_SAMPLES, BranchTable};
+use super::resample::{GRID, Grid};
+
+/// States of the trellis.
+pub(super) const STATES: usize = 8;
+
+/// Keeps divisions by a magnitude finite.
+const TINY: f32 = 1e-20;
+
+/// Branch waveforms as the trellis wants them: `[b][i]`, lane = new state n; the branch that comes
+/// from state `n >> 1 | b << 2` has the pattern `n | b << 3`.
+#[derive(Debug, Clone)]
+pub(super) struct StateBranches([[ComplexLanes; BRANCH_SAMPLES]; 2]);
+
+impl StateBranches {
+    /// From the table of a pulse of four symbols.
+    pub fn new(table: &BranchTable) -> Self {
+        let mut w = [[ComplexLanes::default(); BRANCH_SAMPLES]; 2];
+        for (b, row) in w.iter_mut().enumerate() {
+            for (i, v) in row.iter_mut().enumerate() {
+                for state in 0..STATES {
+                    let (re, im) = table.waveforms[(state | b << 3) % table.waveforms.len()][i];
+                    v.re.0[state] = re;
+                    v.im.0[state] = im;
+                }
+            }
+        }
+        Self(w)
+    }
+}
+
+/// The loop constants of a trellis.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Memory {
+    /// Forgetting factor of the phase reference.
+    pub beta: f32,
+    /// Gain of the frequency loop.
+    pub gain: f32,
+}
+
+impl Memory {
+    /// Survives residual errors of frequency (0.01 cycles a symbol), index and Doppler rate.
+    pub const TRACKING: Self = Self { beta: 0.90, gain: 0.0025 };
+    /// For hypotheses that are 0.02 baud apart.
+    pub const COARSE: Self = Self { beta: 0.80, gain: 0.01 };
+}
+
+/// Survivors of the trellis along one signal.
+#[derive(Debug, Clone)]
+pub(super) struct Trellis {
+    /// Path metrics, the best at 0 after each call of [`advance`](Self::advance).
+    metric: Lanes,
+    reference: ComplexLanes,
+    phasor: ComplexLanes,
+    /// Frequency beyond the carrier that was removed, radians per symbol.
+    frequency: Lanes,
+    /// Advance of the phasor when the oldest bit leaves the pulse: states 0–3 lose a 0, 4–7 a 1.
+    advance: ComplexLanes,
+    memory: Memory,
+    inverse_amplitude: f32,
+}
+
+impl Trellis {
+    /// All states alike, nothing known. `amplitude`: |z| expected of the right branch.
+    pub fn new(h: f64, memory: Memory, amplitude: f32) -> Self {
+        let (sin, cos) = (std::f64::consts::PI * h).sin_cos();
+        let mut advance = ComplexLanes::default();
+        for s in 0..STATES {
+            advance.re.0[s] = cos as f32;
+            advance.im.0[s] = if s < STATES / 2 { sin as f32 } else { -sin as f32 };
+        }
+        Self {
+            metric: Lanes::default(),
+            reference: ComplexLanes::default(),
+            phasor: ComplexLanes::splat(1.0, 0.0),
+            frequency: Lanes::default(),
+            advance,
+            memory,
+            inverse_amplitude: 1.0 / amplitude.max(1e-12),
+        }
+    }
+
+    /// Changes the amplitude that the frequency loop is scaled to.
+    pub fn set_amplitude(&mut self, amplitude: f32) {
+        self.inverse_amplitude = 1.0 / amplitude.max(1e-12);
+    }
+
+    /// The most likely state.
+    pub fn best_state(&self) -> usize {
+        self.metric.argmax()
+    }
+
+    /// Frequency of a state beyond the carrier that was removed, radians per symbol.
+    pub fn frequency(&self, state: usize) -> f32 {
+        self.frequency.0[state % STATES]
+    }
+
+    /// Tells the survivors that the carrier was moved by so many radians per symbol.
+    pub fn shift_frequency(&mut self, by: f32) {
+        self.frequency = self.frequency - Lanes::splat(by);
+    }
+
+    /// Takes `decisions.len()` symbols from the grid, of which the first starts at point 0. For
+    /// each it writes which of the two branches survived (bit n of the byte: into state n the one
+    /// from `n >> 1 | 4`) and by how much.
+    #[allow(unsafe_code)] // the call of a function compiled for AVX2, once AVX2 was detected
+    pub fn advance(
+        &mut self,
+        branches: &StateBranches,
+        grid: &Grid,
+        decisions: &mut [u8],
+        margins: &mut [[f32; STATES]],
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        if has_avx2() {
+            // SAFETY: AVX2 was detected.
+            return unsafe { advance_avx2(self, branches, grid, decisions, margins) };
+        }
+        let _ = has_avx2;
+        advance_body::<Lanes>(self, branches, grid, decisions, margins);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn advance_avx2(
+    trellis: &mut Trellis,
+    branches: &StateBranches,
+    grid: &Grid,
+    decisions: &mut [u8],
+    margins: &mut [[f32; STATES]],
+) {
+    advance_body::<Avx>(trellis, branches, grid, decisions, margins);
+}
+
+#[inline(always)]
+fn advance_body<V: Vector>(
+    trellis: &mut Trellis,
+    branches: &StateBranches,
+    grid: &Grid,
+    decisions: &mut [u8],
+    margins: &mut [[f32; STATES]],
+) {
+    let beta = V::splat(trellis.memory.beta);
+    let gain = V::splat(trellis.memory.gain);
+    let advance = Complex::<V>::load(&trellis.advance);
+    let inverse_amplitude = trellis.inverse_amplitude;
+    let mut metric = V::load(trellis.metric);
+    let mut u = Complex::<V>::load(&trellis.reference);
+    let mut phasor = Complex::<V>::load(&trellis.phasor);
+    let mut frequency = V::load(trellis.frequency);
+    let symbols = grid.re.chunks_exact(GRID).zip(grid.im.chunks_exact(GRID));
+    for ((decision, margin), (re, im)) in decisions.iter_mut().zip(margins.iter_mut()).zip(symbols)
+    {
+        let (mut z0, mut z1) = (Complex::<V>::splat(0.0, 0.0), Complex::<V>::splat(0.0, 0.0));
+        for i in 0..BRANCH_SAMPLES {
+            let g = Complex::<V>::splat(re[2 * i + 1], im[2 * i + 1]);
+            z0 = z0 + g * Complex::load(&branches.0[0][i]);
+            z1 = z1 + g * Complex::load(&branches.0[1][i]);
+        }
+        let w = u.scale(beta);
+        let w_abs = w.norm_sqr().sqrt();
+        let inverse = w_abs.reciprocal(inverse_amplitude, TINY);
+        let base = metric - w_abs;
+        let turned = phasor * advance;
+        // Branch 0 comes from the low states, branch 1 from the high ones.
+        let (w0, w1) = (w.double_low(), w.double_high());
+        let y0 = z0 * phasor.double_low();
+        let y1 = z1 * phasor.double_high();
+        let (v0, v1) = (w0 + y0, w1 + y1);
+        let m0 = base.double_low() + v0.norm_sqr().sqrt();
+        let m1 = base.double_high() + v1.norm_sqr().sqrt();
+        let difference = m0 - m1;
+        let e0 = (y0.im * w0.re - y0.re * w0.im) * inverse.double_low();
+        let e1 = (y1.im * w1.re - y1.re * w1.im) * inverse.double_high();
+        let nu = difference.choose(frequency.double_low(), frequency.double_high())
+            + gain * difference.choose(e0, e1);
+        let p = Complex::choose(difference, turned.double_low(), turned.double_high());
+        // e^{-jν} to second order, then one Newton step towards unit magnitude.
+        let small = Complex { re: V::splat(1.0) - V::splat(0.5) * nu * nu, im: -nu };
+        phasor = (p * small).renormalised();
+        metric = difference.choose(m0, m1);
+        u = Complex::choose(difference, v0, v1);
+        frequency = nu;
+        *margin = difference.abs().store().0;
+        *decision = difference.not_positive();
+    }
+    let metric = metric.store();
+    let best = metric.0[metric.argmax()];
+    trellis.metric = metric - Lanes::splat(best);
+    trellis.reference = u.store();
+    trellis.phasor = phasor.store();
+    trellis.frequency = frequency.store();
+}
+
+/// Follows the survivor back from `state` after the last decision; `states[k]` is the state after
+/// symbol k, whose lowest bit is bit k.
+pub(super) fn trace_back(decisions: &[u8], mut state: usize, states: &mut Vec<u8>) {
+    states.clear();
+    states.resize(decisions.len(), 0);
+    for (s, d) in states.iter_mut().zip(decisions).rev() {
+        *s = state as u8;
+        state = state >> 1 | usize::from(d >> state & 1) << 2;
+    }
+}
+
+/// Longest competitor that is followed, in symbols.
+const COMPETITOR_SYMBOLS: usize = 48;
+
+/// By how much the best path beats the best one that has bit k the other way, as far as the merges
+/// on it tell: at every merge the competitor is followed back to where it left the path, and every
+/// bit in which it differs gets the smaller of its own and the merge's margin (Hagenauer, Hoeher: A
+/// Viterbi algorithm with soft-decision outputs, GLOBECOM 1989). `reliability` is overwritten;
+/// `ceiling` where nothing competes.
+pub(super) fn reliabilities(
+    decisions: &[u8],
+    margins: &[[f32; STATES]],
+    states: &[u8],
+    ceiling: f32,
+    reliability: &mut Vec<f32>,
+) {
+    reliability.clear();
+    reliability.resize(states.len(), ceiling);
+    for k in (1..states.len()).rev() {
+        let state = usize::from(states[k]);
+        let margin = margins[k][state];
+        // Not `>=`: a margin that is not a number says nothing either.
+        if !(margin < ceiling) {
+            continue;
+        }
+        let taken = decisions[k] >> state & 1;
+        let mut rival = state >> 1 | usize::from(1 - taken) << 2;
+        for j in (k.saturating_sub(COMPETITOR_SYMBOLS)..k).rev() {
+            let own = usize::from(states[j]);
+            if rival == own {
+                break;
+            }
+            if (rival ^ own) & 1 == 1 && margin < reliability[j] {
+                reliability[j] = margin;
+            }
+            rival = rival >> 1 | usize::from(decisions[j] >> rival & 1) << 2;
+        }
+    }
+}
+
+/// One hypothesis on a signal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Hypothesis {
+    /// Carrier beyond the one that was removed, in cycles per symbol.
+    pub frequency: f64,
+    /// Start of the middle symbol, in eighths of a symbol against the middle of the grid.
+    pub timing: f64,
+    /// Relative excess of the symbol's length over the nominal one.
+    pub stretch: f64,
+    /// Modulation index.
+    pub h: f64,
+    /// Index of the pulse.
+    pub pulse: usize,
+}
+
+/// Branch waveforms of eight hypotheses: `[pattern][i]`, lane = hypothesis.
+#[derive(Debug, Clone)]
+pub(super) struct HypothesisBranches<const PATTERNS: usize> {
+    w: [[ComplexLanes; BRANCH_SAMPLES]; PATTERNS],
+    /// e^{-jπh}.
+    advance: ComplexLanes,
+}
+
+impl<const PATTERNS: usize> HypothesisBranches<PATTERNS> {
+    /// From one table a lane; `h` as in the tables.
+    pub fn new(tables: [(&BranchTable, f64); LANES]) -> Self {
+        let mut w = [[ComplexLanes::default(); BRANCH_SAMPLES]; PATTERNS];
+        let mut advance = ComplexLanes::default();
+        for (lane, (table, h)) in tables.iter().enumerate() {
+            for (pattern, row) in w.iter_mut().enumerate() {
+                for (i, v) in row.iter_mut().enumerate() {
+                    let (re, im) = table.waveforms[pattern % table.waveforms.len()][i];
+                    v.re.0[lane] = re;
+                    v.im.0[lane] = im;
+                }
+            }
+            let (sin, cos) = (std::f64::consts::PI * h).sin_cos();
+            advance.re.0[lane] = cos as f32;
+            advance.im.0[lane] = -sin as f32;
+        }
+        Self { w, advance }
+    }
+}
+
+/// Where the lanes read the grid and what they remove from it.
+struct Reading {
+    /// Start of the first symbol in points, 16 fractional bits.
+    start: [i64; LANES],
+    /// Length of a symbol in points, 16 fractional bits.
+    step: [i64; LANES],
+    /// e^{-j 2π f / 4}: from one of the correlator's samples to the next.
+    turn: ComplexLanes,
+}
+
+/// Metric per symbol of eight hypotheses over `symbols` symbols around the middle of the grid.
+/// `SAME`: all of them have the same timing and stretch. The trellis has `S` states, the pulse
+/// spans `log2 PATTERNS` symbols.
+#[allow(unsafe_code)] // the call of a function compiled for AVX2, once AVX2 was detected
+pub(super) fn score<const S: usize, const PATTERNS: usize, const SAME: bool>(
+    grid: &Grid,
+    branches: &HypothesisBranches<PATTERNS>,
+    hypotheses: &[Hypothesis; LANES],
+    symbols: usize,
+    memory: Memory,
+    amplitude: f32,
+) -> [f32; LANES] {
+    let middle = (grid.re.len() / 2) as f64;
+    let mut reading =
+        Reading { start: [0; LANES], step: [0; LANES], turn: ComplexLanes::default() };
+    let mut fits = symbols > 0;
+    for (lane, hypothesis) in hypotheses.iter().enumerate() {
+        let length = GRID as f64 * (1.0 + hypothesis.stretch);
+        let start = middle + hypothesis.timing - (symbols / 2) as f64 * length;
+        reading.start[lane] = (start * 65536.0) as i64 + 32768;
+        reading.step[lane] = (length * 65536.0) as i64;
+        let end = (reading.start[lane] + reading.step[lane] * symbols as i64) >> 16;
+        fits &= reading.start[lane] >= 0 && end + 1 < grid.re.len() as i64;
+        let (sin, cos) =
+            (-2.0 * std::f64::consts::PI * hypothesis.frequency / BRANCH_SAMPLES as f64).sin_cos();
+        reading.turn.re.0[lane] = cos as f32;
+        reading.turn.im.0[lane] = sin as f32;
+    }
+    if !fits {
+        return [0.0; LANES];
+    }
+    #[cfg(target_arch = "x86_64")]
+    if has_avx2() {
+        // SAFETY: AVX2 was detected.
+        return unsafe {
+            score_avx2::<S, PATTERNS, SAME>(grid, branches, &reading, symbols, memory, amplitude)
+        };
+    }
+    let _ = has_avx2;
+    score_body::<Lanes, S, PATTERNS, SAME>(grid, branches, &reading, symbols, memory, amplitude)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn score_avx2<const S: usize, const PATTERNS: usize, const SAME: bool>(
+    grid: &Grid,
+    branches: &HypothesisBranches<PATTERNS>,
+    reading: &Reading,
+    symbols: usize,
+    memory: Memory,
+    amplitude: f32,
+) -> [f32; LANES] {
+    score_body::<Avx, S, PATTERNS, SAME>(grid, branches, reading, symbols, memory, amplitude)
+}
+
+#[inline(always)]
+fn score_body<V: Vector, const S: usize, const PATTERNS: usize, const SAME: bool>(
+    grid: &Grid,
+    branches: &HypothesisBranches<PATTERNS>,
+    reading: &Reading,
+    symbols: usize,
+    memory: Memory,
+    amplitude: f32,
+) -> [f32; LANES] {
+    let beta = V::splat(memory.beta);
+    let gain = V::splat(memory.gain);
+    let inverse_amplitude = 1.0 / amplitude.max(1e-12);
+    let advance = Complex::<V>::load(&branches.advance);
+    let backwards = -advance.im;
+    let turn = Complex::<V>::load(&reading.turn);
+    let zero = Complex::<V>::splat(0.0, 0.0);
+    let mut metric = [V::splat(0.0); S];
+    let mut u = [zero; S];
+    let mut phasor = [Complex::<V>::splat(1.0, 0.0); S];
+    let mut frequency = [V::splat(0.0); S];
+    let mut carrier = Complex::<V>::splat(1.0, 0.0);
+    let mut position = reading.start;
+    for _ in 0..symbols {
+        let mut z = [zero; PATTERNS];
+        for i in 0..BRANCH_SAMPLES {
+            let g = if SAME {
+                let at = (position[0] >> 16) as usize + 2 * i + 1;
+                Complex::splat(grid.re[at], grid.im[at])
+            } else {
+                let (mut re, mut im) = ([0.0; LANES], [0.0; LANES]);
+                for lane in 0..LANES {
+                    let at = (position[lane] >> 16) as usize + 2 * i + 1;
+                    re[lane] = grid.re[at];
+                    im[lane] = grid.im[at];
+                }
+                Complex { re: V::gather(&re), im: V::gather(&im) }
+            };
+            let g = g * carrier;
+            carrier = carrier * turn;
+            // W of the complement is the conjugate: four products serve two patterns.
+            for p in 0..PATTERNS / 2 {
+                let w = Complex::<V>::load(&branches.w[p][i]);
+                let (rr, ii) = (g.re * w.re, g.im * w.im);
+                let (ri, ir) = (g.re * w.im, g.im * w.re);
+                z[p] = z[p] + Complex { re: rr - ii, im: ri + ir };
+                let q = PATTERNS - 1 - p;
+                z[q] = z[q] + Complex { re: rr + ii, im: ir - ri };
+            }
+        }
+        carrier = carrier.renormalised();
+        let mut w = [zero; S];
+        let mut base = [V::splat(0.0); S];
+        let mut inverse = [V::splat(0.0); S];
+        for s in 0..S {
+            w[s] = u[s].scale(beta);
+            let w_abs = w[s].norm_sqr().sqrt();
+            base[s] = metric[s] - w_abs;
+            inverse[s] = w_abs.reciprocal(inverse_amplitude, TINY);
+        }
+        let (old_phasor, old_frequency) = (phasor, frequency);
+        for n in 0..S {
+            let (s0, s1) = (n >> 1, n >> 1 | S >> 1);
+            let (p0, p1) = (n % PATTERNS, (n | S) % PATTERNS);
+            let y0 = z[p0] * old_phasor[s0];
+            let y1 = z[p1] * old_phasor[s1];
+            let (v0, v1) = (w[s0] + y0, w[s1] + y1);
+            let m0 = base[s0] + v0.norm_sqr().sqrt();
+            let m1 = base[s1] + v1.norm_sqr().sqrt();
+            let difference = m0 - m1;
+            let e0 = (y0.im * w[s0].re - y0.re * w[s0].im) * inverse[s0];
+            let e1 = (y1.im * w[s1].re - y1.re * w[s1].im) * inverse[s1];
+            let nu = difference.choose(old_frequency[s0], old_frequency[s1])
+                + gain * difference.choose(e0, e1);
+            // The oldest bit of the pattern has left the pulse.
+            let a0 = if p0 & PATTERNS >> 1 != 0 { advance.im } else { backwards };
+            let a1 = if p1 & PATTERNS >> 1 != 0 { advance.im } else { backwards };
+            let p = Complex::choose(difference, old_phasor[s0], old_phasor[s1])
+                * Complex { re: advance.re, im: difference.choose(a0, a1) };
+            let small = Complex { re: V::splat(1.0) - V::splat(0.5) * nu * nu, im: -nu };
+            phasor[n] = (p * small).renormalised();
+            metric[n] = difference.choose(m0, m1);
+            u[n] = Complex::choose(difference, v0, v1);
+            frequency[n] = nu;
+        }
+        for lane in 0..LANES {
+            position[lane] += reading.step[lane];
+        }
+    }
+    let mut best = metric[0];
+    for m in &metric[1..] {
+        best = (best - *m).choose(best, *m);
+    }
+    (best * V::splat(1.0 / symbols as f32)).store().0
+}
