@@ -200,7 +200,12 @@ impl Settings {
                 ((0.5 * drifting) as usize).clamp(48, 96)
             },
             decision_window_symbols: if coded { 0 } else { 64 },
-            piece_symbols: if coded && baud >= 4800.0 { 32_768 } else { 12_288 },
+            // A few seconds: symbols are handed on a piece at a time.
+            piece_symbols: if coded {
+                (3.4 * baud).clamp(8192.0, 32_768.0) as usize
+            } else {
+                (1.5 * baud).clamp(2560.0, 12_288.0) as usize
+            },
             margin_symbols: if coded { 4096 } else { 640 },
         }
     }
@@ -218,7 +223,9 @@ impl Settings {
     }
 }
 
-/// Frequency of the carrier in the input, and how far the input's band reaches around it.
+/// Frequency of the carrier in the input, and how far the input's band reaches from it: on both
+/// sides of complex inputs, on the further side of real ones, of which the tuner takes what is
+/// there.
 fn carrier_and_band(parameters: &Parameters, reception: &Reception) -> (f64, f64) {
     let nyquist = 0.5 * reception.sample_rate_hz;
     match reception.input {
@@ -226,7 +233,7 @@ fn carrier_and_band(parameters: &Parameters, reception: &Reception) -> (f64, f64
         InputKind::RealIf | InputKind::FmAudio => {
             let custom = if parameters.symbol_rate_bd <= 2400.0 { 1500.0 } else { 12_000.0 };
             let carrier = reception.intermediate_frequency_hz.unwrap_or(custom);
-            (carrier, carrier.min(nyquist - carrier))
+            (carrier, carrier.max(nyquist - carrier))
         }
     }
 }

@@ -442,5 +442,5 @@ fn what_does_not_fit_the_input_is_refused() {
         Reception { input: InputKind::RealIf, sample_rate_hz: 48_000.0, ..signal.reception(false) };
     let plans = (DBPSK.demodulators)(&Parameters::new(1200.0), &real).unwrap();
     assert_eq!(plans[0].channel.offset_hz, 1500.0);
-    assert_eq!(plans[0].channel.half_bandwidth_hz, 1500.0);
+    assert_eq!(plans[0].channel.half_bandwidth_hz, 5900.0);
 }
