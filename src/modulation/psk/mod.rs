@@ -176,7 +176,7 @@ impl Settings {
         }
         Self {
             symbol_rate_bd: baud,
-            search_hz: reception.search_hz.abs(),
+            search_hz: search_hz(reception),
             pulses,
             msk,
             mapping,
@@ -223,6 +223,10 @@ impl Settings {
     }
 }
 
+fn search_hz(reception: &Reception) -> f64 {
+    if reception.search_hz.is_finite() { reception.search_hz.abs() } else { 0.0 }
+}
+
 /// Frequency of the carrier in the input, and how far the input's band reaches from it: on both
 /// sides of complex inputs, on the further side of real ones, of which the tuner takes what is
 /// there.
@@ -259,7 +263,7 @@ fn plan(
     }
     let rectangular = !msk && parameters.roll_off.is_some_and(|r| r <= 0.0);
     let reach = if rectangular { 1.5 } else { 0.75 };
-    let half_bandwidth_hz = (reception.search_hz.abs() + reach * baud).min(band_hz);
+    let half_bandwidth_hz = (search_hz(reception) + reach * baud).min(band_hz);
     let least = MIN_SAMPLES_PER_SYMBOL * baud;
     let min_rate_hz =
         (2.0 * half_bandwidth_hz).max(4.0 * baud).min(reception.sample_rate_hz).max(least);
