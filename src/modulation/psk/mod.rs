@@ -40,8 +40,9 @@ use crate::error::RequestError;
 
 /// Roll-off assumed if none is given.
 const ROLL_OFF: f64 = 0.35;
-/// Rectangular symbols through a filter of about a symbol rate (which every channel is) are matched
-/// within 0.15 dB by a root raised cosine of this roll-off. It is tried unless a roll-off is given.
+/// Symbols that a transmitter leaves rectangular and a channel of about a symbol rate rounds are
+/// matched within 0.15 dB by a root raised cosine of this roll-off; where the channel is wider, a
+/// rectangle does it. Unless a roll-off is given the eye decides.
 const WIDE_ROLL_OFF: f64 = 0.7;
 /// Bandwidth-time product assumed for MSK-type signals if none is given.
 const BT: f64 = 0.5;
@@ -168,7 +169,8 @@ impl Settings {
             let pulse = Pulse::from_roll_off(parameters.roll_off.unwrap_or(ROLL_OFF));
             match parameters.roll_off {
                 Some(roll_off) if roll_off > 0.0 => vec![pulse],
-                _ => vec![pulse, Pulse::from_roll_off(WIDE_ROLL_OFF)],
+                Some(_) => vec![pulse, Pulse::from_roll_off(WIDE_ROLL_OFF)],
+                None => vec![pulse, Pulse::from_roll_off(WIDE_ROLL_OFF), Pulse::Rectangular],
             }
         };
         if coded {
