@@ -9,7 +9,7 @@
 
 use num_complex::Complex32;
 
-use super::acquisition::{Acquisition, LEAST_SYMBOLS};
+use super::acquisition::{Acquisition, LEAST_SYMBOLS, Spread};
 use super::gate::{Floor, Gate};
 use super::resample::{Carrier, Grid, Interpolator, Stretch};
 use super::segments::{Levels, energies, levels, segments};
@@ -287,12 +287,15 @@ impl BurstReceiver {
             return;
         }
         let mut rest = None;
+        // A burst that fills its stretch to the brim may have been cut by a floor that has risen in
+        // its presence: then the other gate is to look at it, too.
+        let mut whole = true;
         if let Some(estimate) = estimate {
             let carrier = Carrier { at: from, phase: 0.0, frequency: estimate.frequency };
             let end = self.visible_end(last);
             // Energies from a margin before to a margin after.
             let margin = MARGIN_SYMBOLS * sps;
-            let a = (from - margin).max(self.detectors[d].done - 0.5 * margin);
+            let a = (from - margin).max(self.detectors[d].done - 0.5 * margin).max(0.0);
             let b = if unfinished { to } else { (to + margin).min(end as f64) };
             let symbols = ((b - a) / sps).max(0.0) as usize;
             let view = Stretch {
@@ -309,11 +312,17 @@ impl BurstReceiver {
                     .collect(),
                 None => Vec::new(),
             };
+            let brim = 8.0 * sps;
+            whole = bursts.first().is_some_and(|burst| burst.0 > a + brim)
+                && bursts.last().is_some_and(|burst| burst.1 < b - brim);
             if bursts.is_empty() {
                 bursts.push((from.max(a), to.min(b)));
             }
             let two_lines = estimate.h >= 0.8;
+            // Bursts of one stretch may differ in their carriers.
             let count = bursts.len();
+            let spread = if count > 1 { Spread::Wide } else { Spread::Narrow };
+            let spread = if two_lines { Spread::Lines } else { spread };
             for i in 0..count {
                 let burst = bursts[i];
                 let goes_on = unfinished && i + 1 == count && burst.1 > b - 2.0 * margin;
@@ -323,7 +332,7 @@ impl BurstReceiver {
                     burst,
                     (before, after),
                     carrier,
-                    two_lines,
+                    spread,
                     levels,
                     goes_on,
                     end,
@@ -335,7 +344,7 @@ impl BurstReceiver {
             }
         }
         self.detectors[d].done = to;
-        if d == 0 {
+        if d == 0 && (whole || rest.is_some()) {
             self.covered.push((from, to));
         }
         if unfinished {
@@ -355,7 +364,7 @@ impl BurstReceiver {
         burst: (f64, f64),
         (before, after): (f64, f64),
         carrier: Carrier,
-        two_lines: bool,
+        spread: Spread,
         levels: Option<Levels>,
         goes_on: bool,
         end: u64,
@@ -378,7 +387,7 @@ impl BurstReceiver {
             carrier,
             sps,
             (middle, near as usize),
-            two_lines,
+            spread,
         )?;
         if found.quality < LEAST_QUALITY {
             return None;
@@ -399,7 +408,7 @@ impl BurstReceiver {
             first_symbol: skipped,
             levels,
             doubt: 0.0,
-            doubt_from: burst.1,
+            doubt_from: burst.0,
             given: 0,
         };
         if goes_on {
