@@ -1,3 +1,9 @@
 //! The command line: parse, dispatch, exit status.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

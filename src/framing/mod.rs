@@ -4,6 +4,19 @@
 //! same file. The file opens with its bits drawn, then holds constants with their sources, the
 //! deframer, the encoder, the descriptor and the tests.
 
+pub mod ax100;
+pub mod ax25;
+pub mod ccsds;
+mod ccsds_deframer;
+mod ccsds_sync;
+#[cfg(test)]
+mod ccsds_testing;
+pub mod usp;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+pub(crate) mod testing;
+
 use std::collections::BTreeMap;
 
 use crate::error::RequestError;
@@ -180,7 +193,18 @@ impl Options {
 }
 
 /// Every framing.
-pub const REGISTRY: &[&Descriptor] = &[];
+pub const REGISTRY: &[&Descriptor] = &[
+    &ax25::AX25,
+    &ax25::AX25_G3RUH,
+    &ax100::ASM_GOLAY,
+    &ax100::FORESAIL_1,
+    &ax100::REED_SOLOMON,
+    &usp::USP,
+    &ccsds::UNCODED,
+    &ccsds::REED_SOLOMON,
+    &ccsds::CONVOLUTIONAL_ONLY,
+    &ccsds::CONCATENATED,
+];
 
 /// Finds a framing by its name or an alias, in any case.
 ///

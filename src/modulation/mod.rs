@@ -4,7 +4,10 @@
 //! slice of the band it wants ([`Channel`]), demodulates samples of that slice into runs of soft
 //! symbols ([`Demodulator`]), and modulates bits for the simulator ([`Modulator`]).
 
+pub mod afsk;
 pub mod cpm;
+pub mod fm_audio;
+pub mod psk;
 
 use num_complex::Complex32;
 
@@ -197,7 +200,7 @@ pub struct DemodulatorPlan {
 }
 
 /// Every modulation.
-pub const REGISTRY: &[&Descriptor] = &[&cpm::FSK];
+pub const REGISTRY: &[&Descriptor] = &[&cpm::FSK, &psk::BPSK, &psk::DBPSK, &afsk::AFSK];
 
 /// Finds a modulation by its name or an alias, in any case.
 ///

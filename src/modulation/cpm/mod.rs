@@ -27,7 +27,7 @@ mod trellis;
 
 use crate::error::RequestError;
 use crate::modulation::{
-    Channel, DemodulatorPlan, Descriptor, InputKind, Modulator, Parameters, Reception,
+    Channel, DemodulatorPlan, Descriptor, InputKind, Modulator, Parameters, Reception, fm_audio,
 };
 use modulator::CpmModulator;
 use receiver::{BurstReceiver, Search};
@@ -63,12 +63,16 @@ fn demodulators(
     reception: &Reception,
 ) -> Result<Vec<DemodulatorPlan>, RequestError> {
     check(parameters)?;
-    if reception.input != InputKind::Iq {
-        return Err(RequestError::new(
-            "input",
-            "FSK is received from complex samples only",
-            "an IQ recording or radio",
-        ));
+    match reception.input {
+        InputKind::Iq => {}
+        InputKind::FmAudio => return Ok(vec![fm_audio::plan(parameters, reception)?]),
+        InputKind::RealIf => {
+            return Err(RequestError::new(
+                "input",
+                "FSK is not received from a real intermediate frequency",
+                "accepted: iq, fm-audio",
+            ));
+        }
     }
     let rate = parameters.symbol_rate_bd;
     let available = reception.sample_rate_hz;

@@ -1,1 +1,0 @@
-//! Satellites and their downlinks as TOML, found by name.

@@ -1,0 +1,351 @@
+//! What to decode: `--satellite`, `--flowgraph`, or a mode said outright.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tulpar::RequestError;
+use tulpar::catalogue::flowgraph_file::{FlowgraphFile, SinkRequest};
+use tulpar::catalogue::{self, Catalogue, Mode, Satellite};
+use tulpar::frame::Origin;
+use tulpar::framing::{self, Options};
+use tulpar::modulation::{self, InputKind, Parameters};
+use tulpar::receiver::{Downlink, Input, Receiver};
+use tulpar::source::{InputOptions, SourceInfo};
+
+/// Doppler shift of a low orbit, with some margin for the oscillators: ±25 ppm.
+const SEARCH_PER_HZ: f64 = 25e-6;
+/// What is searched if no carrier frequency is known, or a low one.
+const SEARCH_HZ: f64 = 12_000.0;
+
+/// Arguments that say what to decode.
+#[derive(clap::Args, Clone, Default)]
+pub struct ModeArguments {
+    /// Satellite of the catalogue: a name or NORAD number; case and punctuation do not matter
+    #[arg(long, value_name = "NAME|NORAD", help_heading = "What to decode")]
+    pub satellite: Option<String>,
+    /// Only this downlink of the satellite, by its label
+    #[arg(long, value_name = "LABEL", requires = "satellite", help_heading = "What to decode")]
+    pub downlink: Option<String>,
+    /// A receiver described in a TOML file
+    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["satellite", "modulation"],
+          help_heading = "What to decode")]
+    pub flowgraph: Option<PathBuf>,
+    /// Modulation of a mode said outright (see `tulpar modes`)
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with = "satellite",
+        help_heading = "What to decode"
+    )]
+    pub modulation: Option<String>,
+    /// Symbol rate of that mode, in baud
+    #[arg(long, value_name = "BD", requires = "modulation", help_heading = "What to decode")]
+    pub symbol_rate: Option<f64>,
+    /// Framing of that mode (see `tulpar modes`)
+    #[arg(long, value_name = "NAME", requires = "modulation", help_heading = "What to decode")]
+    pub framing: Option<String>,
+    /// FSK: frequency of bit 1 against the carrier; a hint, it is found without
+    #[arg(
+        long,
+        value_name = "HZ",
+        requires = "modulation",
+        allow_negative_numbers = true,
+        help_heading = "What to decode"
+    )]
+    pub deviation: Option<f64>,
+    /// AFSK: centre of the two tones
+    #[arg(long, value_name = "HZ", requires = "modulation", help_heading = "What to decode")]
+    pub audio_carrier: Option<f64>,
+    /// Option of the framing (see `tulpar modes`); may be repeated
+    #[arg(long, value_name = "KEY=VALUE", requires = "modulation", num_args = 1..,
+          help_heading = "What to decode")]
+    pub option: Vec<String>,
+}
+
+/// What is to be decoded, and what the user should know about it.
+pub struct Decoding {
+    /// The downlinks that can be received.
+    pub downlinks: Vec<Downlink>,
+    /// Why others cannot, one line each.
+    pub notes: Vec<String>,
+    /// What a flowgraph file said besides.
+    pub input_file: Option<String>,
+    /// Likewise.
+    pub input: InputOptions,
+    /// Likewise.
+    pub sinks: Vec<SinkRequest>,
+}
+
+impl ModeArguments {
+    /// Looks everything up.
+    pub fn resolve(&self) -> Result<Decoding, RequestError> {
+        if let Some(name) = &self.satellite {
+            let catalogue = Catalogue::load()?;
+            let satellite = catalogue.find(name)?;
+            let chosen = match &self.downlink {
+                Some(label) => vec![satellite.downlink(label)?],
+                None => satellite.downlinks.iter().collect(),
+            };
+            return Decoding::of(Some(satellite), chosen);
+        }
+        if let Some(path) = &self.flowgraph {
+            let file = FlowgraphFile::open(path)?;
+            let catalogue = Catalogue::load()?;
+            let (satellite, chosen) = file.resolve(&catalogue)?;
+            let decoding = Decoding::of(satellite, chosen)?;
+            return Ok(Decoding {
+                input_file: file.input_file,
+                input: file.input,
+                sinks: file.sinks,
+                ..decoding
+            });
+        }
+        let Some(modulation) = &self.modulation else {
+            return Err(RequestError::new(
+                "what to decode",
+                "nothing is said",
+                "give --satellite NAME, --flowgraph FILE, or --modulation, --symbol-rate and \
+                 --framing",
+            ));
+        };
+        let (origin, mode) = self.mode(modulation)?;
+        Ok(Decoding {
+            downlinks: vec![downlink(origin, None, mode)],
+            notes: Vec::new(),
+            input_file: None,
+            input: InputOptions::default(),
+            sinks: Vec::new(),
+        })
+    }
+
+    /// The one downlink that is to be transmitted: with a satellite of several, the first that is
+    /// supported unless `--downlink` says another. Also its carrier frequency, if it is known.
+    pub fn transmitted(&self) -> Result<(Origin, Option<f64>, Mode), RequestError> {
+        let Some(name) = &self.satellite else {
+            let Some(modulation) = &self.modulation else {
+                return Err(RequestError::new(
+                    "what to transmit",
+                    "nothing is said",
+                    "give --satellite NAME, or --modulation, --symbol-rate and --framing",
+                ));
+            };
+            let (origin, mode) = self.mode(modulation)?;
+            return Ok((origin, None, mode));
+        };
+        let catalogue = Catalogue::load()?;
+        let satellite = catalogue.find(name)?;
+        let entry = match &self.downlink {
+            Some(label) => satellite.downlink(label)?,
+            None => satellite
+                .downlinks
+                .iter()
+                .find(|d| d.mode().is_ok())
+                .or(satellite.downlinks.first())
+                .ok_or_else(|| RequestError::new(name, "has no downlink", "choose another"))?,
+        };
+        Ok((entry.origin(Some(satellite)), Some(entry.frequency_hz), entry.mode()?))
+    }
+
+    /// A mode said outright.
+    fn mode(&self, modulation: &str) -> Result<(Origin, Mode), RequestError> {
+        let modulation = modulation::find(modulation)?;
+        let missing = |option: &str, right: &str| {
+            RequestError::new(option, "missing beside --modulation", right)
+        };
+        let symbol_rate_bd = self
+            .symbol_rate
+            .ok_or_else(|| missing("--symbol-rate", "give the symbol rate in baud"))?;
+        if !(symbol_rate_bd.is_finite() && symbol_rate_bd > 0.0) {
+            return Err(RequestError::new(
+                "--symbol-rate",
+                format!("{symbol_rate_bd} is no symbol rate"),
+                "give symbols per second, above 0",
+            ));
+        }
+        let framing = self
+            .framing
+            .as_ref()
+            .ok_or_else(|| missing("--framing", "give a framing of `tulpar modes`"))?;
+        let mut options = BTreeMap::new();
+        for option in &self.option {
+            let (key, value) = option.split_once('=').ok_or_else(|| {
+                RequestError::new(
+                    "--option",
+                    format!("\"{option}\" has no ="),
+                    "write it as --option key=value",
+                )
+            })?;
+            options.insert(key.trim().to_owned(), value.trim().to_owned());
+        }
+        let framing_descriptor = framing::find(framing)?;
+        let origin = Origin {
+            modulation: modulation.name.to_owned(),
+            symbol_rate_bd,
+            framing: framing_descriptor.name.to_owned(),
+            ..Origin::default()
+        };
+        let mode = Mode {
+            modulation,
+            parameters: Parameters {
+                deviation_hz: self.deviation,
+                audio_carrier_hz: self.audio_carrier,
+                ..Parameters::new(symbol_rate_bd)
+            },
+            framing_descriptor,
+            framing: framing::build(framing_descriptor.name, &Options(options))?,
+        };
+        Ok((origin, mode))
+    }
+}
+
+fn downlink(origin: Origin, frequency_hz: Option<f64>, mode: Mode) -> Downlink {
+    Downlink {
+        origin: Arc::new(origin),
+        frequency_hz,
+        modulation: mode.modulation,
+        parameters: mode.parameters,
+        framing: mode.framing.into(),
+    }
+}
+
+impl Decoding {
+    /// The downlinks of an entry; those that are not supported are noted, unless none is left.
+    fn of(
+        satellite: Option<&Satellite>,
+        chosen: Vec<&catalogue::Downlink>,
+    ) -> Result<Self, RequestError> {
+        let mut downlinks = Vec::new();
+        let mut refused = Vec::new();
+        for entry in chosen {
+            match entry.mode() {
+                Ok(mode) => downlinks.push(downlink(
+                    entry.origin(satellite),
+                    Some(entry.frequency_hz),
+                    mode,
+                )),
+                Err(error) => refused.push(error),
+            }
+        }
+        if downlinks.is_empty()
+            && let Some(error) = refused.first()
+        {
+            let subject = match satellite {
+                Some(satellite) => format!("{}: {}", satellite.name, error.subject),
+                None => error.subject.clone(),
+            };
+            return Err(RequestError { subject, ..error.clone() });
+        }
+        Ok(Self {
+            downlinks,
+            notes: refused.iter().map(ToString::to_string).collect(),
+            input_file: None,
+            input: InputOptions::default(),
+            sinks: Vec::new(),
+        })
+    }
+}
+
+/// What the samples of an input are, for one downlink.
+fn input_kind(
+    downlink: &Downlink,
+    info: &SourceInfo,
+    said: Option<InputKind>,
+) -> Result<InputKind, RequestError> {
+    match (said, info.complex) {
+        (None, true) | (Some(InputKind::Iq), true) => Ok(InputKind::Iq),
+        (None, false) => Ok(downlink.modulation.real_input),
+        (Some(InputKind::Iq), false) => Err(RequestError::new(
+            "--input",
+            format!("iq, but {} has one channel", info.name),
+            "accepted for it: fm-audio, real-if",
+        )),
+        (Some(_), true) => Err(RequestError::new(
+            "--input",
+            format!("a real input, but {} is complex", info.name),
+            "leave it out, or say iq",
+        )),
+        (Some(kind), false) => Ok(kind),
+    }
+}
+
+/// Where the downlinks are looked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Placement {
+    /// What the user says of the input.
+    pub kind: Option<InputKind>,
+    /// Carrier of a real IF.
+    pub intermediate_frequency_hz: Option<f64>,
+    /// Search range, if the user says it.
+    pub search_hz: Option<f64>,
+    /// Centre frequency at the first sample.
+    pub centre_frequency_hz: Option<f64>,
+}
+
+/// A receiver per downlink. Downlinks that do not fit the input are noted, unless none is left.
+///
+/// # Errors
+/// No downlink fits the input.
+pub fn receivers(
+    decoding: &mut Decoding,
+    info: &SourceInfo,
+    placement: &Placement,
+) -> Result<Vec<Receiver>, RequestError> {
+    let mut receivers = Vec::new();
+    let mut refused = Vec::new();
+    for downlink in std::mem::take(&mut decoding.downlinks) {
+        let label = downlink.origin.downlink.clone();
+        match receiver(downlink, info, placement) {
+            Ok(receiver) => receivers.push(receiver),
+            Err(error) => refused.push(match label {
+                Some(label) => RequestError {
+                    subject: format!("downlink \"{label}\": {}", error.subject),
+                    ..error
+                },
+                None => error,
+            }),
+        }
+    }
+    if receivers.is_empty()
+        && let Some(error) = refused.pop()
+    {
+        return Err(error);
+    }
+    decoding.notes.extend(refused.iter().map(ToString::to_string));
+    Ok(receivers)
+}
+
+fn receiver(
+    downlink: Downlink,
+    info: &SourceInfo,
+    placement: &Placement,
+) -> Result<Receiver, RequestError> {
+    let kind = input_kind(&downlink, info, placement.kind)?;
+    let half_band_hz = info.sample_rate_hz / 2.0;
+    if kind == InputKind::Iq
+        && let (Some(centre_hz), Some(frequency_hz)) =
+            (placement.centre_frequency_hz, downlink.frequency_hz)
+        && (frequency_hz - centre_hz).abs() > half_band_hz
+    {
+        return Err(RequestError::new(
+            "frequency",
+            format!(
+                "{:.6} MHz is not within the recording ({:.6} ± {:.6} MHz)",
+                frequency_hz / 1e6,
+                centre_hz / 1e6,
+                half_band_hz / 1e6
+            ),
+            "give the recording's centre with --frequency HZ",
+        ));
+    }
+    let search_hz = placement
+        .search_hz
+        .unwrap_or_else(|| SEARCH_HZ.max(downlink.frequency_hz.unwrap_or(0.0) * SEARCH_PER_HZ));
+    let input = Input {
+        kind,
+        sample_rate_hz: info.sample_rate_hz,
+        intermediate_frequency_hz: placement.intermediate_frequency_hz,
+        search_hz,
+    };
+    Receiver::new(downlink, input)
+}

@@ -1,0 +1,125 @@
+//! One file per subcommand: arguments, calls, and what is printed.
+
+mod decode;
+mod demo;
+mod modes;
+mod output;
+mod replay;
+mod satellites;
+mod simulate;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tulpar::RequestError;
+
+/// Ran to the end, also with no frame.
+const EXIT_OK: u8 = 0;
+/// Failed while running.
+const EXIT_FAILED: u8 = 1;
+/// The request was wrong.
+const EXIT_REQUEST: u8 = 2;
+
+/// Software-defined ground modem for CubeSat downlinks: samples in, checked frames out.
+#[derive(Parser)]
+#[command(name = "tulpar", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Transmit a short simulated pass and receive it: no file and no radio needed.
+    Demo(demo::Arguments),
+    /// Decode a recording: WAV, SigMF, raw samples, or standard input.
+    Replay(replay::Arguments),
+    /// Write a SigMF recording of a simulated downlink, and the frames in it.
+    Simulate(simulate::Arguments),
+    /// List the modulations and framings, their options and the standards they follow.
+    Modes(modes::Arguments),
+    /// List the satellites of the catalogue, or show one entry.
+    Satellites(satellites::Arguments),
+}
+
+/// How a command that did not fail in itself ended.
+enum Outcome {
+    /// Everything asked for was done.
+    Done,
+    /// Something failed on the way; the user has been told.
+    Failed,
+}
+
+/// Parses the command line, runs the command, and says how it ended.
+pub fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TULPAR_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    // Panics are contained where they happen and reported as errors; nobody reads a backtrace.
+    std::panic::set_hook(Box::new(|info| tracing::debug!("{info}")));
+
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    let outcome = catch_unwind(AssertUnwindSafe(|| match arguments.command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Modes(arguments) => modes::run(&arguments),
+        Command::Satellites(arguments) => satellites::run(&arguments),
+    }));
+    match outcome {
+        Ok(Ok(Outcome::Done)) => ExitCode::from(EXIT_OK),
+        Ok(Ok(Outcome::Failed)) => ExitCode::from(EXIT_FAILED),
+        Ok(Err(error)) => {
+            // `tulpar … | head` closes our output: that is its way to say that it has enough.
+            if error.downcast_ref::<std::io::Error>().is_some_and(is_broken_pipe) {
+                return ExitCode::from(EXIT_OK);
+            }
+            eprintln!("tulpar: {error:#}");
+            let request = error.downcast_ref::<RequestError>().is_some();
+            ExitCode::from(if request { EXIT_REQUEST } else { EXIT_FAILED })
+        }
+        Err(_) => {
+            eprintln!(
+                "tulpar: internal error; run again with TULPAR_LOG=debug and report what it says"
+            );
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::BrokenPipe
+}
+
+/// Help and version go to standard output; a wrong command line is said in one line.
+fn usage(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind;
+    match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            let asked = error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+            ExitCode::from(if asked { EXIT_OK } else { EXIT_REQUEST })
+        }
+        _ => {
+            let text = error.to_string();
+            let said: Vec<&str> = text
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty())
+                .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+                .collect();
+            eprintln!(
+                "tulpar: {}; see --help",
+                said.join(" ").trim_start_matches("error: ").trim_end_matches('.')
+            );
+            ExitCode::from(EXIT_REQUEST)
+        }
+    }
+}

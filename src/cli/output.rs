@@ -1,0 +1,234 @@
+//! Where frames go, what is shown while they come, and what is said in the end.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tulpar::RequestError;
+use tulpar::catalogue::flowgraph_file::SinkRequest;
+use tulpar::framing::Reject;
+use tulpar::runtime::session::Progress;
+use tulpar::runtime::{Session, Summary};
+use tulpar::sink::Sink;
+use tulpar::sink::jsonl::JsonLinesSink;
+use tulpar::sink::kiss_file::KissFileSink;
+use tulpar::sink::text::TextSink;
+use tulpar::sink::udp::UdpSink;
+use tulpar::source::SourceInfo;
+
+use super::Outcome;
+
+/// Arguments that say where frames go.
+#[derive(clap::Args, Clone)]
+pub struct OutputArguments {
+    /// Print frames as JSON, one object per line, instead of text
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+    /// Send each frame as a datagram: its bytes and nothing else; may be repeated
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Output")]
+    pub udp: Vec<String>,
+    /// Write frames to a KISS file
+    #[arg(long, value_name = "PATH", help_heading = "Output")]
+    pub kiss_file: Option<String>,
+    /// Precede each KISS frame by its time, as gr-satellites does
+    #[arg(long, requires = "kiss_file", help_heading = "Output")]
+    pub kiss_timestamps: bool,
+    /// Say nothing on standard error but errors
+    #[arg(long, short, help_heading = "Output")]
+    pub quiet: bool,
+}
+
+impl OutputArguments {
+    /// Opens every sink: those of the command line, and those of a flowgraph file. Standard output
+    /// gets frames unless only the file names sinks, and none of them is standard output.
+    pub fn open(
+        &self,
+        requests: &[SinkRequest],
+        screen: &Screen,
+    ) -> Result<Vec<Box<dyn Sink>>, RequestError> {
+        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+        if self.json || requests.is_empty() {
+            sinks.push(printed(self.json, screen));
+        }
+        for target in &self.udp {
+            sinks.push(Box::new(UdpSink::open(target)?));
+        }
+        if let Some(path) = &self.kiss_file {
+            sinks.push(Box::new(KissFileSink::create(path, self.kiss_timestamps)?));
+        }
+        for request in requests {
+            sinks.push(match request {
+                SinkRequest::Udp { target } => Box::new(UdpSink::open(target)?),
+                SinkRequest::KissFile { path } => Box::new(KissFileSink::create(path, false)?),
+                SinkRequest::JsonLines { path: None } => printed(true, screen),
+                SinkRequest::Text { path: None } => printed(false, screen),
+                SinkRequest::JsonLines { path: Some(path) } => {
+                    Box::new(JsonLinesSink::new(path.clone(), create(path)?))
+                }
+                SinkRequest::Text { path: Some(path) } => {
+                    Box::new(TextSink::new(path.clone(), create(path)?))
+                }
+            });
+        }
+        Ok(sinks)
+    }
+}
+
+fn create(path: &str) -> Result<std::fs::File, RequestError> {
+    std::fs::File::create(path).map_err(|error| {
+        RequestError::new(path, format!("cannot be created: {error}"), "name a file that can be")
+    })
+}
+
+fn printed(json: bool, screen: &Screen) -> Box<dyn Sink> {
+    let name = "standard output";
+    let writer = screen.writer();
+    if json {
+        Box::new(JsonLinesSink::new(name, writer))
+    } else {
+        Box::new(TextSink::new(name, writer))
+    }
+}
+
+/// The terminal: a progress bar on standard error if that is one, frames on standard output.
+#[derive(Clone)]
+pub struct Screen {
+    bar: ProgressBar,
+}
+
+impl Screen {
+    /// A screen for an input.
+    pub fn new(info: &SourceInfo, quiet: bool) -> Self {
+        let bar = if quiet || !io::stderr().is_terminal() {
+            ProgressBar::hidden()
+        } else {
+            let seconds = info.length_samples.map(|n| (n as f64 / info.sample_rate_hz) as u64);
+            let bar = ProgressBar::new(seconds.unwrap_or(0));
+            let template = if seconds.is_some() {
+                "{bar:30} {pos}/{len} s  {msg}"
+            } else {
+                "{spinner} {pos} s  {msg}"
+            };
+            bar.set_style(
+                ProgressStyle::with_template(template)
+                    .unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
+            bar
+        };
+        Self { bar }
+    }
+
+    /// Prints one line on standard error, above the bar.
+    pub fn say(&self, line: &str) {
+        self.bar.suspend(|| eprintln!("tulpar: {line}"));
+    }
+
+    /// Standard output, above the bar.
+    fn writer(&self) -> Printer {
+        Printer { bar: self.bar.clone() }
+    }
+}
+
+/// Writes to standard output without tearing the bar. A reader that has closed the pipe
+/// (`tulpar … | head`) has enough; the other sinks go on.
+struct Printer {
+    bar: ProgressBar,
+}
+
+impl Write for Printer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        unless_closed(self.bar.suspend(|| io::stdout().write(bytes)), bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        unless_closed(io::stdout().flush(), ())
+    }
+}
+
+fn unless_closed<T>(result: io::Result<T>, otherwise: T) -> io::Result<T> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(otherwise),
+        result => result,
+    }
+}
+
+/// Runs a session with a progress bar.
+pub fn run(mut session: Session, screen: &Screen) -> anyhow::Result<Summary> {
+    let sample_rate_hz = session.source.info().sample_rate_hz;
+    let progress = Arc::new(Progress::default());
+    session.progress = progress.clone();
+    let speaker = screen.clone();
+    session.on_sink_error = Arc::new(move |text| speaker.say(text));
+    let (ended, end) = crossbeam_channel::bounded::<()>(0);
+    let bar = screen.bar.clone();
+    let painter = std::thread::spawn(move || {
+        while end.recv_timeout(Duration::from_millis(100)).is_err_and(|e| e.is_timeout()) {
+            let samples = progress.samples.load(Ordering::Relaxed);
+            bar.set_message(format!("{} frames", progress.frames.load(Ordering::Relaxed)));
+            bar.set_position((samples as f64 / sample_rate_hz) as u64);
+        }
+        bar.finish_and_clear();
+    });
+    let summary = session.run();
+    drop(ended);
+    let _ = painter.join();
+    Ok(summary?)
+}
+
+/// Says what became of a session, and whether all of it went well.
+pub fn conclude(summary: &Summary, screen: &Screen, quiet: bool) -> Outcome {
+    if let Some(text) = &summary.source_failure {
+        screen.say(&format!("reading stopped early: {text}"));
+    }
+    for downlink in &summary.downlinks {
+        if let Some(text) = &downlink.failure {
+            screen.say(&format!("a downlink stopped early: {text}"));
+        }
+    }
+    for sink in summary.sinks.iter().filter(|s| s.failed > 0) {
+        screen.say(&format!("{}: {} frames could not be delivered", sink.name, sink.failed));
+    }
+    if !quiet {
+        screen.say(&summary_line(summary));
+    }
+    if summary.is_clean() { Outcome::Done } else { Outcome::Failed }
+}
+
+fn summary_line(summary: &Summary) -> String {
+    let plural = if summary.frames == 1 { "" } else { "s" };
+    let speed = summary.signal_s / summary.elapsed_s.max(1e-9);
+    let mut line = format!(
+        "{} frame{plural} in {:.1} s of signal; took {:.2} s ({speed:.0}× real time)",
+        summary.frames, summary.signal_s, summary.elapsed_s
+    );
+    let rejected: Vec<String> = Reject::ALL
+        .iter()
+        .map(|why| (why, summary.downlinks.iter().map(|d| d.counts.rejected(*why)).sum::<u64>()))
+        .filter(|(_, count)| *count > 0)
+        .map(|(why, count)| {
+            let word = match why {
+                Reject::Length => "length",
+                Reject::Header => "header",
+                Reject::Check => "check",
+                Reject::Uncorrectable => "uncorrectable",
+            };
+            format!("{count} {word}")
+        })
+        .collect();
+    if !rejected.is_empty() {
+        line += &format!("; candidates rejected: {}", rejected.join(", "));
+    }
+    if summary.behind_s > 0.1 {
+        line += &format!("; was up to {:.2} s behind real time", summary.behind_s);
+    }
+    if summary.frames == 0 {
+        let runs: u64 = summary.downlinks.iter().map(|d| d.counts.runs).sum();
+        line += match runs {
+            0 => "; no signal was found",
+            _ => "; signals were found, but no valid frame in them",
+        };
+    }
+    line
+}

@@ -1,0 +1,244 @@
+//! `tulpar simulate`: a recording of a downlink that never was, and the frames in it.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use tulpar::RequestError;
+use tulpar::simulation::sigmf_writer::{self, SampleFormat};
+use tulpar::simulation::{Channel, Fading, Pass, Simulator, Transmission, frames};
+
+use super::Outcome;
+use super::decode::ModeArguments;
+
+/// Write a SigMF recording of a simulated downlink.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Where to write: BASE.sigmf-meta, BASE.sigmf-data and BASE.frames.json
+    #[arg(value_name = "BASE")]
+    base: PathBuf,
+    #[command(flatten)]
+    mode: ModeArguments,
+    #[command(flatten)]
+    transmission: TransmissionArguments,
+    #[command(flatten)]
+    channel: ChannelArguments,
+}
+
+/// What is sent, and when.
+#[derive(clap::Args)]
+struct TransmissionArguments {
+    /// Number of frames
+    #[arg(long, default_value_t = 10, help_heading = "Transmission")]
+    frames: usize,
+    /// Length of each frame in bytes; lengths that suit the framing if not given
+    #[arg(long, value_name = "BYTES", help_heading = "Transmission")]
+    frame_length: Option<usize>,
+    /// Frames that follow each other in a burst; 0: all in one
+    #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Transmission")]
+    frames_per_burst: usize,
+    /// Symbols of preamble before each burst
+    #[arg(long, default_value_t = 64, value_name = "N", help_heading = "Transmission")]
+    preamble: usize,
+    /// Pause before, between and after bursts, in seconds
+    #[arg(long, default_value_t = 0.25, value_name = "S", help_heading = "Transmission")]
+    gap: f64,
+    /// Seed of frames, noise and fading: the same seed gives the same file
+    #[arg(long, default_value_t = 1, help_heading = "Transmission")]
+    seed: u64,
+    /// FSK: bandwidth × symbol time of the Gaussian filter; "inf" for none
+    #[arg(long, help_heading = "Transmission")]
+    bt: Option<f64>,
+    /// PSK: roll-off of the root-raised-cosine filter; 0 for rectangular symbols
+    #[arg(long, help_heading = "Transmission")]
+    roll_off: Option<f64>,
+}
+
+/// What the channel does to it.
+#[derive(clap::Args)]
+struct ChannelArguments {
+    /// Samples per second; five per symbol if not given
+    #[arg(long, value_name = "HZ", help_heading = "Channel")]
+    rate: Option<f64>,
+    /// Sample format of the file
+    #[arg(long, value_enum, default_value_t = Format::Ci16, help_heading = "Channel")]
+    format: Format,
+    /// Es/N0 per channel symbol (with --pass: at closest approach); no noise if not given
+    #[arg(long, value_name = "DB", allow_negative_numbers = true, help_heading = "Channel")]
+    esn0: Option<f64>,
+    /// Carrier offset at the first sample
+    #[arg(
+        long,
+        value_name = "HZ",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        help_heading = "Channel"
+    )]
+    offset: f64,
+    /// Drift of the carrier
+    #[arg(
+        long,
+        value_name = "HZ/S",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        help_heading = "Channel"
+    )]
+    drift: f64,
+    /// Error of the transmitter's symbol clock
+    #[arg(
+        long,
+        value_name = "PPM",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        help_heading = "Channel"
+    )]
+    clock: f64,
+    /// Doppler shift and path loss of a pass: altitude and highest elevation; its middle is the
+    /// middle of the recording
+    #[arg(long, value_name = "KM,DEG", help_heading = "Channel")]
+    pass: Option<String>,
+    /// Fading: rate in Hz and Rician K in dB ("-inf" for Rayleigh)
+    #[arg(long, value_name = "HZ,DB", allow_hyphen_values = true, help_heading = "Channel")]
+    fading: Option<String>,
+    /// DC of both arms, full scale 1
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        help_heading = "Channel"
+    )]
+    dc: f32,
+    /// Gain imbalance of the I and Q arms in dB, and their angle error in degrees
+    #[arg(long, value_name = "DB,DEG", allow_hyphen_values = true, help_heading = "Channel")]
+    iq_imbalance: Option<String>,
+    /// Bits of the receiver's converter
+    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(2..=24),
+          help_heading = "Channel")]
+    quantisation: Option<u8>,
+    /// Centre frequency; the downlink's if not given
+    #[arg(long, value_name = "HZ", help_heading = "Channel")]
+    frequency: Option<f64>,
+    /// UTC of the first sample
+    #[arg(long, value_name = "RFC3339", help_heading = "Channel")]
+    start: Option<Timestamp>,
+}
+
+/// Words of `--format`.
+#[derive(clap::ValueEnum, Clone, Copy)]
+enum Format {
+    /// Two 16-bit integers.
+    Ci16,
+    /// Two 32-bit floats.
+    Cf32,
+}
+
+/// Writes a recording.
+pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
+    let (origin, frequency_hz, mut mode) = arguments.mode.transmitted()?;
+    let (sent, channel) = (&arguments.transmission, &arguments.channel);
+    mode.parameters.bt = sent.bt.or(mode.parameters.bt);
+    mode.parameters.roll_off = sent.roll_off.or(mode.parameters.roll_off);
+    let symbol_rate_bd = mode.parameters.symbol_rate_bd;
+    let sample_rate_hz = channel.rate.unwrap_or(5.0 * symbol_rate_bd);
+    let payloads = match sent.frame_length {
+        None => frames::for_framing(&origin.framing, mode.framing.as_ref(), sent.frames, sent.seed),
+        Some(length) => {
+            let (shortest, longest) = mode.framing.frame_bytes();
+            if !(shortest..=longest).contains(&length) {
+                return Err(RequestError::new(
+                    "--frame-length",
+                    format!("{length} bytes do not fit {}", origin.framing),
+                    format!("accepted: {shortest} to {longest}"),
+                )
+                .into());
+            }
+            frames::of_length(&origin.framing, length, sent.frames, sent.seed)
+        }
+    };
+    let centre_frequency_hz = channel.frequency.or(frequency_hz);
+    let mut transmission = Transmission::new(mode, payloads)?;
+    transmission.frames_per_burst =
+        if sent.frames_per_burst == 0 { usize::MAX } else { sent.frames_per_burst };
+    transmission.preamble_symbols = sent.preamble;
+    transmission.lead_in_s = sent.gap;
+    transmission.gap_s = sent.gap;
+    transmission.tail_s = sent.gap;
+
+    let mut settings = Channel {
+        esn0_db: channel.esn0.unwrap_or(f64::INFINITY),
+        frequency_offset_hz: channel.offset,
+        frequency_rate_hz_per_s: channel.drift,
+        clock_ppm: channel.clock,
+        dc: tulpar::Complex32::new(channel.dc, channel.dc),
+        quantisation_bits: channel.quantisation,
+        seed: sent.seed,
+        ..Channel::default()
+    };
+    if let Some(text) = &channel.pass {
+        let (altitude_km, elevation_deg) = pair("--pass", text, "500,40")?;
+        let carrier_hz = centre_frequency_hz.ok_or_else(|| {
+            RequestError::new("--pass", "the carrier is not known", "add --frequency HZ")
+        })?;
+        let pass = Pass::new(altitude_km, elevation_deg);
+        let middle_s = duration_s(&transmission) / 2.0;
+        settings.doppler_hz = pass.doppler_curve(carrier_hz, -middle_s);
+        settings.gain_db = pass.gain_curve(-middle_s);
+    }
+    if let Some(text) = &channel.fading {
+        let (rate_hz, k_factor_db) = pair("--fading", text, "2,6")?;
+        settings.fading = Some(Fading { rate_hz, k_factor_db });
+    }
+    if let Some(text) = &channel.iq_imbalance {
+        let (gain_db, phase_deg) = pair("--iq-imbalance", text, "0.5,2")?;
+        settings.iq_gain_imbalance_db = gain_db;
+        settings.iq_phase_imbalance_deg = phase_deg;
+    }
+    let mut simulator =
+        Simulator::new(transmission, settings, sample_rate_hz, channel.start, centre_frequency_hz)?;
+    let format = match channel.format {
+        Format::Ci16 => SampleFormat::Ci16,
+        Format::Cf32 => SampleFormat::Cf32,
+    };
+    let description = format!(
+        "tulpar simulate: {} {} Bd, {}",
+        origin.modulation, origin.symbol_rate_bd, origin.framing
+    );
+    sigmf_writer::write(&arguments.base, &mut simulator, format, &description)?;
+    eprintln!(
+        "tulpar: {} frames in {:.2} s, {}",
+        simulator.sent().len(),
+        simulator.samples_read() as f64 / sample_rate_hz,
+        arguments.base.display()
+    );
+    Ok(Outcome::Done)
+}
+
+/// Two numbers with a comma between them.
+fn pair(option: &str, text: &str, example: &str) -> Result<(f64, f64), RequestError> {
+    text.split_once(',')
+        .and_then(|(a, b)| Some((a.trim().parse().ok()?, b.trim().parse().ok()?)))
+        .ok_or_else(|| {
+            RequestError::new(
+                option,
+                format!("\"{text}\" is not two numbers"),
+                format!("write it like {option} {example}"),
+            )
+        })
+}
+
+/// About how long a transmission takes.
+fn duration_s(transmission: &Transmission) -> f64 {
+    let mut bits = Vec::new();
+    let mut encoder = transmission.framing.encoder();
+    if let Some(frame) = transmission.frames.first() {
+        // A frame that does not fit is refused later, with its reason.
+        let _ = encoder.frame(frame, &mut bits);
+    }
+    let frames = transmission.frames.len();
+    let bursts = frames.div_ceil(transmission.frames_per_burst.max(1)).max(1);
+    let symbols = frames * bits.len() + bursts * transmission.preamble_symbols;
+    transmission.lead_in_s
+        + transmission.tail_s
+        + (bursts - 1) as f64 * transmission.gap_s
+        + symbols as f64 / transmission.symbol_rate_bd
+}

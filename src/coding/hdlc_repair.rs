@@ -1,0 +1,516 @@
+//! HDLC frames in soft symbols: what fails the FCS is tried again with the most likely errors
+//! undone.
+//!
+//! A wrong channel symbol makes several wrong bits behind NRZI and a descrambler, always at the same
+//! distances (the *echo*), so channel symbols are turned, not bits. Stuffing and flags move with
+//! them, so every trial runs the deframer again. With |L_k| the reliabilities of the symbols of a
+//! stretch between two flags, the probability that exactly the symbols S of it are wrong is `e^-c`,
+//!
+//! ```text
+//!  c(S) = ∑_k ln(1 + e^-|L_k|) + ∑_{k ∈ S} |L_k|
+//! ```
+//!
+//! and an FCS of 16 bits is right by chance with 2^-16. Sets of up to three errors are tried in the
+//! order of c as long as `c < ln(2^16/ODDS)`: an accepted frame is right with odds of [`ODDS`] or
+//! better. In noise the first sum alone is beyond that, and nothing is tried at all. Since the
+//! probabilities add up to at most 1, there are never more than 2^16/ODDS trials.
+//!
+//! A trellis demodulator gives all symbols of one error event the same reliability: neighbours that
+//! are equally weak are one event.
+//!
+//! The decision for a flag that opens something unreadable falls with the fifth later flag that may
+//! close it, with the first pair of flags, with the next good frame, or after
+//! [`MAX_REPAIR_BITS`] – never by how the symbols were cut into calls.
+
+use std::collections::VecDeque;
+
+use crate::coding::hdlc::{Content, Deframer, Fault};
+
+/// Odds that a repaired frame is right.
+pub const ODDS: f32 = 30.0;
+
+/// Longest stretch that is repaired, flags included.
+pub const MAX_REPAIR_BITS: u64 = 6000;
+
+/// Errors undone at once, at most.
+const MAX_ERRORS: usize = 3;
+/// Least reliable events that are considered.
+const MAX_EVENTS: usize = 32;
+/// Symbols of one event.
+const MAX_EVENT_SYMBOLS: usize = 3;
+/// Later flags that may close a stretch.
+const MAX_ENDS: usize = 5;
+/// Symbols before an opening flag whose errors may have left it whole.
+const LEAD_SYMBOLS: u64 = 6;
+/// Symbols kept before what is needed is moved to the front.
+const SLACK_SYMBOLS: usize = 8192;
+
+/// A frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The bytes without FCS.
+    pub bytes: Vec<u8>,
+    /// Index of the first bit of the opening flag.
+    pub first_bit: u64,
+    /// Index just after the last bit of the closing flag.
+    pub end_bit: u64,
+    /// Channel symbols turned; 0 if it came whole.
+    pub turned_symbols: u32,
+}
+
+/// What came out, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Frames.
+    pub found: Vec<Found>,
+    /// Stretches between flags that gave none. [`None`]: the content was refused.
+    pub faults: Vec<Option<Fault>>,
+}
+
+/// How sure a frame's content must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// It came whole: the FCS alone was right at the first attempt.
+    Whole,
+    /// It was repaired: more attempts, more chances.
+    Repaired,
+}
+
+/// Which contents are accepted.
+pub type Accept = fn(&[u8], Trust) -> bool;
+
+/// A flag that opened something which is no frame so far.
+struct Opener {
+    first_bit: u64,
+    /// Ends of flags that may close it.
+    ends: [u64; MAX_ENDS],
+    count: usize,
+    fault: Option<Option<Fault>>,
+}
+
+#[derive(Clone, Copy)]
+struct Event {
+    cost: f32,
+    symbols: [usize; MAX_EVENT_SYMBOLS],
+    count: usize,
+}
+
+/// HDLC deframer with repair, one bit at a time.
+pub struct RepairingDeframer {
+    hdlc: Deframer,
+    trial: Deframer,
+    echo: &'static [usize],
+    accept: Accept,
+    min_bits: u64,
+    /// From bit `base` on: bits, reliabilities of the symbols, and sums of ln(1 + e^-|L|) before
+    /// each of them.
+    bits: Vec<u8>,
+    reliabilities: Vec<f32>,
+    sums: Vec<f64>,
+    sum: f64,
+    base: u64,
+    openers: VecDeque<Opener>,
+    window: Vec<u8>,
+    events: Vec<Event>,
+    sets: Vec<(f32, [u8; MAX_ERRORS])>,
+    results: Vec<Found>,
+}
+
+/// No event.
+const NONE: u8 = u8::MAX;
+
+impl RepairingDeframer {
+    /// A deframer for frames of `min_bytes` to `max_bytes` without FCS. A wrong symbol k makes the
+    /// bits k + `echo` wrong. `accept` sees every content with a right FCS.
+    pub fn new(min_bytes: usize, max_bytes: usize, echo: &'static [usize], accept: Accept) -> Self {
+        Self {
+            hdlc: Deframer::new(min_bytes, max_bytes),
+            trial: Deframer::new(min_bytes, max_bytes.min(MAX_REPAIR_BITS as usize / 8)),
+            echo,
+            accept,
+            min_bits: 8 * (min_bytes as u64 + 2),
+            bits: Vec::new(),
+            reliabilities: Vec::new(),
+            sums: Vec::new(),
+            sum: 0.0,
+            base: 0,
+            openers: VecDeque::new(),
+            window: Vec::new(),
+            events: Vec::new(),
+            sets: Vec::new(),
+            results: Vec::new(),
+        }
+    }
+
+    /// No frame that comes out later begins before this bit.
+    pub fn settled_bit(&self) -> u64 {
+        let hard = self.hdlc.settled_bit();
+        self.openers.front().map_or(hard, |opener| hard.min(opener.first_bit))
+    }
+
+    /// Takes the next bit and the soft channel symbol that came with it.
+    pub fn push(&mut self, bit: u8, llr: f32, out: &mut Outcome) {
+        let reliability = if llr.is_nan() { 0.0 } else { llr.abs() };
+        self.bits.push(bit & 1);
+        self.reliabilities.push(reliability);
+        self.sums.push(self.sum);
+        if reliability < 16.0 {
+            let twin = self.reliabilities.iter().rev().skip(1).take(2);
+            // An event counts once.
+            if !twin.into_iter().any(|&other| tied(reliability, other)) {
+                self.sum += f64::from((-reliability).exp().ln_1p());
+            }
+        }
+        let position = self.base + self.bits.len() as u64;
+        let mut whole = None;
+        match self.hdlc.push(bit) {
+            None => {}
+            Some(Err(fault)) => Self::note(&mut self.openers, Some(fault)),
+            Some(Ok(Content { bytes, first_bit, end_bit })) => {
+                if (self.accept)(bytes, Trust::Whole) {
+                    let bytes = bytes.to_vec();
+                    whole = Some(Found { bytes, first_bit, end_bit, turned_symbols: 0 });
+                } else {
+                    Self::note(&mut self.openers, None);
+                }
+            }
+        }
+        if let Some(found) = whole {
+            self.openers.retain(|opener| opener.first_bit < found.first_bit);
+            self.resolve_all(out);
+            out.found.push(found);
+        }
+        if let Some(first_bit) = self.hdlc.flag_bit() {
+            self.flag(first_bit, position, out);
+        } else if self
+            .openers
+            .front()
+            .is_some_and(|opener| position - opener.first_bit >= MAX_REPAIR_BITS)
+        {
+            self.resolve_front(out);
+        }
+        self.forget();
+    }
+
+    /// No more bits will come: decides everything that is pending.
+    pub fn finish(&mut self, out: &mut Outcome) {
+        self.resolve_all(out);
+    }
+
+    /// What stood behind the latest flag was no frame.
+    fn note(openers: &mut VecDeque<Opener>, fault: Option<Fault>) {
+        if let Some(opener) = openers.back_mut() {
+            opener.fault = Some(fault);
+        }
+    }
+
+    fn flag(&mut self, first_bit: u64, position: u64, out: &mut Outcome) {
+        let pair = self.openers.back().is_some_and(|last| first_bit <= last.first_bit + 8);
+        if pair {
+            self.openers.pop_back();
+            self.resolve_all(out);
+        } else {
+            for opener in &mut self.openers {
+                let content = first_bit.saturating_sub(opener.first_bit + 8);
+                if content >= self.min_bits && opener.count < MAX_ENDS {
+                    opener.ends[opener.count] = position;
+                    opener.count += 1;
+                }
+            }
+            while self.openers.front().is_some_and(|opener| opener.count == MAX_ENDS) {
+                self.resolve_front(out);
+            }
+        }
+        self.openers.push_back(Opener { first_bit, ends: [0; MAX_ENDS], count: 0, fault: None });
+    }
+
+    fn resolve_all(&mut self, out: &mut Outcome) {
+        while !self.openers.is_empty() {
+            self.resolve_front(out);
+        }
+    }
+
+    /// Decides the oldest opener.
+    fn resolve_front(&mut self, out: &mut Outcome) {
+        let Some(opener) = self.openers.pop_front() else { return };
+        for &end in &opener.ends[..opener.count] {
+            if self.repair(opener.first_bit, end) {
+                let masked_until = self.results.last().map_or(0, |found| found.end_bit);
+                // The closing flag may open the next frame.
+                self.openers.retain(|later| later.first_bit + 8 >= masked_until);
+                out.found.append(&mut self.results);
+                return;
+            }
+        }
+        out.faults.extend(opener.fault);
+    }
+
+    /// Looks for frames from the flag at `first_bit` up to `end`; they are in `results` then.
+    fn repair(&mut self, first_bit: u64, end: u64) -> bool {
+        let from = (first_bit.saturating_sub(LEAD_SYMBOLS).max(self.base) - self.base) as usize;
+        let first = (first_bit - self.base) as usize;
+        let end = (end - self.base) as usize;
+        let sum_at_end = self.sums.get(end).copied().unwrap_or(self.sum);
+        let budget = (65536.0 / ODDS).ln() - (sum_at_end - self.sums[from]) as f32;
+        if budget <= 0.0 || (end - first) as u64 > MAX_REPAIR_BITS {
+            return false;
+        }
+        self.list_events(from, end, budget);
+        self.list_sets(budget);
+        self.window.clear();
+        self.window.extend_from_slice(&self.bits[first..end]);
+        self.results.clear();
+        for &(_, set) in &self.sets {
+            let events = set.iter().take_while(|&&i| i != NONE).map(|&i| self.events[i as usize]);
+            let mut turned = 0;
+            for event in events.clone() {
+                turned += event.count as u32;
+                turn(&mut self.window, &event, first, self.echo);
+            }
+            self.trial.restart();
+            for &bit in &self.window {
+                if let Some(Ok(content)) = self.trial.push(bit)
+                    && (self.accept)(content.bytes, Trust::Repaired)
+                {
+                    self.results.push(Found {
+                        bytes: content.bytes.to_vec(),
+                        first_bit: first_bit + content.first_bit,
+                        end_bit: first_bit + content.end_bit,
+                        turned_symbols: turned,
+                    });
+                }
+            }
+            if !self.results.is_empty() {
+                return true;
+            }
+            for event in events {
+                turn(&mut self.window, &event, first, self.echo);
+            }
+        }
+        false
+    }
+
+    /// Lists what may have gone wrong in the symbols `from..end`, most likely first.
+    fn list_events(&mut self, from: usize, end: usize, budget: f32) {
+        self.events.clear();
+        for k in from..end {
+            let cost = self.reliabilities[k];
+            if cost >= budget {
+                continue;
+            }
+            self.events.push(Event { cost, symbols: [k; MAX_EVENT_SYMBOLS], count: 1 });
+            // Equally weak neighbours, each at most two symbols from the one before.
+            let mut event = Event { cost, symbols: [k; MAX_EVENT_SYMBOLS], count: 1 };
+            for other in k + 1..end.min(k + 2 * MAX_EVENT_SYMBOLS - 1) {
+                if event.count < MAX_EVENT_SYMBOLS
+                    && other - event.symbols[event.count - 1] <= 2
+                    && tied(cost, self.reliabilities[other])
+                {
+                    event.symbols[event.count] = other;
+                    event.count += 1;
+                    self.events.push(event);
+                }
+            }
+        }
+        self.events.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+        self.events.truncate(MAX_EVENTS);
+    }
+
+    /// Lists the sets of up to three events within the budget, most likely first.
+    fn list_sets(&mut self, budget: f32) {
+        self.sets.clear();
+        let costs = |i: usize| self.events[i].cost;
+        let n = self.events.len();
+        for i in 0..n {
+            self.sets.push((costs(i), [i as u8, NONE, NONE]));
+            for j in i + 1..n {
+                let two = costs(i) + costs(j);
+                if two >= budget {
+                    break;
+                }
+                self.sets.push((two, [i as u8, j as u8, NONE]));
+                for l in j + 1..n {
+                    let three = two + costs(l);
+                    if three >= budget {
+                        break;
+                    }
+                    self.sets.push((three, [i as u8, j as u8, l as u8]));
+                }
+            }
+        }
+        self.sets.sort_by(|a, b| a.0.total_cmp(&b.0));
+        self.sets.truncate((65536.0 / ODDS) as usize);
+    }
+
+    fn forget(&mut self) {
+        let position = self.base + self.bits.len() as u64;
+        let needed = self.openers.front().map_or(position, |opener| opener.first_bit);
+        let spare = needed.saturating_sub(LEAD_SYMBOLS + 8).saturating_sub(self.base) as usize;
+        if spare >= SLACK_SYMBOLS {
+            self.bits.drain(..spare);
+            self.reliabilities.drain(..spare);
+            self.sums.drain(..spare);
+            self.base += spare as u64;
+        }
+    }
+}
+
+/// Whether two symbols are equally reliable as if one error event had given them both.
+fn tied(a: f32, b: f32) -> bool {
+    (a - b).abs() <= 1e-3 * a.max(b)
+}
+
+/// Turns the symbols of an event: toggles the bits that depend on them, in a window that begins at
+/// bit `first`.
+fn turn(window: &mut [u8], event: &Event, first: usize, echo: &[usize]) {
+    for &symbol in &event.symbols[..event.count] {
+        for &delay in echo {
+            if let Some(bit) = (symbol + delay).checked_sub(first).and_then(|i| window.get_mut(i)) {
+                *bit ^= 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::coding::bits::hard;
+    use crate::coding::hdlc::{encode_flag, encode_frame};
+    use crate::coding::nrzi::{NrziDecoder, NrziEncoder};
+    use crate::coding::scrambler::{Descrambler, Scrambler};
+    use rand::seq::index::sample;
+    use rand::{Rng, RngCore, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+    use rand_distr::{Distribution, StandardNormal};
+
+    const ECHO: [usize; 6] = [0, 1, 12, 13, 17, 18];
+    const LENGTH: usize = 100;
+
+    /// Frames begin with a 7.
+    fn accept(bytes: &[u8], _: Trust) -> bool {
+        bytes[0] == 7
+    }
+
+    fn deframer() -> RepairingDeframer {
+        RepairingDeframer::new(15, 500, &ECHO, accept)
+    }
+
+    /// Channel symbols ±1 of frames with so many flags before each and after the last.
+    fn send(frames: &[Vec<u8>], flags: usize) -> Vec<f32> {
+        let mut bits = Vec::new();
+        (0..4).for_each(|_| encode_flag(&mut bits));
+        for frame in frames {
+            encode_frame(frame, &mut bits);
+            (0..flags).for_each(|_| encode_flag(&mut bits));
+        }
+        let (mut scrambler, mut nrzi) = (Scrambler::default(), NrziEncoder::default());
+        bits.iter().map(|&b| 1.0 - 2.0 * f32::from(nrzi.encode(scrambler.scramble(b)))).collect()
+    }
+
+    fn receive(llrs: &[f32]) -> Outcome {
+        let mut out = Outcome::default();
+        let mut deframer = deframer();
+        let (mut descrambler, mut nrzi) = (Descrambler::default(), NrziDecoder::default());
+        for &llr in llrs {
+            let bit = descrambler.descramble(nrzi.decode(hard(llr)));
+            let settled = deframer.settled_bit();
+            let before = out.found.len();
+            deframer.push(bit, llr, &mut out);
+            assert!(out.found[before..].iter().all(|f| f.first_bit >= settled));
+        }
+        deframer.finish(&mut out);
+        assert!(out.found.windows(2).all(|f| f[0].first_bit < f[1].first_bit));
+        out
+    }
+
+    fn frames(count: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<u8>> {
+        let mut frames = vec![vec![7; LENGTH]; count];
+        frames.iter_mut().for_each(|f| rng.fill_bytes(&mut f[1..]));
+        frames
+    }
+
+    /// One, two and three wrong symbols anywhere in a frame or its flags, however flags are shared.
+    #[test]
+    fn up_to_three_wrong_symbols_are_found() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for flags in [1, 2, 3] {
+            for errors in 1..=3 {
+                for _ in 0..15 {
+                    let sent = frames(3, &mut rng);
+                    let mut llrs: Vec<f32> = send(&sent, flags).iter().map(|x| 20.0 * x).collect();
+                    let middle = llrs.len() / 2;
+                    for i in sample(&mut rng, 700, errors) {
+                        llrs[middle - 350 + i] *= -0.05;
+                    }
+                    for _ in 0..5 {
+                        let weak = rng.random_range(300..llrs.len() - 100);
+                        llrs[weak] *= 0.09;
+                    }
+                    let out = receive(&llrs);
+                    assert_eq!(out.found.len(), 3);
+                    for (found, sent) in out.found.iter().zip(&sent) {
+                        assert_eq!(&found.bytes, sent);
+                    }
+                    let turned: u32 = out.found.iter().map(|f| f.turned_symbols).sum();
+                    assert_eq!(turned, errors as u32);
+                    assert!(out.faults.is_empty());
+                }
+            }
+        }
+    }
+
+    /// An error event of two symbols costs as much as one.
+    #[test]
+    fn tied_neighbours_are_one_event() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let sent = frames(1, &mut rng);
+        let mut llrs: Vec<f32> = send(&sent, 3).iter().map(|x| 20.0 * x).collect();
+        for k in [300, 301, 500, 501, 700, 702] {
+            llrs[k] *= -0.05;
+        }
+        let out = receive(&llrs);
+        assert_eq!(out.found.len(), 1);
+        assert_eq!((&out.found[0].bytes, out.found[0].turned_symbols), (&sent[0], 6));
+    }
+
+    /// Gaussian noise on single symbols: the gain is there, and nothing false comes out.
+    #[test]
+    fn more_frames_survive_noise() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let sent = frames(100, &mut rng);
+        // Es/N0 = 6.6 dB
+        let deviation = (0.5 / 10f32.powf(0.66)).sqrt();
+        let llrs: Vec<f32> = send(&sent, 3)
+            .iter()
+            .map(|x| {
+                let noise: f32 = StandardNormal.sample(&mut rng);
+                (x + deviation * noise) * 2.0 / deviation.powi(2)
+            })
+            .collect();
+        let out = receive(&llrs);
+        let whole = out.found.iter().filter(|f| f.turned_symbols == 0).count();
+        assert!(out.found.iter().all(|f| sent.contains(&f.bytes)));
+        assert!(whole < 50, "{whole}");
+        assert!(out.found.len() >= 85, "{whole} {}", out.found.len());
+        assert!(out.faults.len() <= 40);
+    }
+
+    #[test]
+    fn noise_is_left_alone() {
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        for scale in [0.1, 1.0, 3.0] {
+            let llrs: Vec<f32> = (0..100_000)
+                .map(|_| {
+                    let noise: f32 = StandardNormal.sample(&mut rng);
+                    scale * noise
+                })
+                .collect();
+            assert!(receive(&llrs).found.is_empty());
+        }
+        for x in [f32::NAN, f32::INFINITY, 0.0, -1.0] {
+            assert!(receive(&vec![x; 20_000]).found.is_empty());
+        }
+    }
+}

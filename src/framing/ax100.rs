@@ -1,0 +1,828 @@
+//! GomSpace NanoCom AX100, mode 5 (ASM + Golay) and mode 6 (Reed–Solomon).
+//!
+//! ```text
+//!  ASM+Golay:     ASM 32 | Golay (24,12) | codeword of L bytes, randomized |
+//!                          parity 12, flags 4, L 8
+//!
+//!  Reed Solomon:  ASM 32 | L 8 | codeword of L - 1 bytes |      all of it scrambled (G3RUH)
+//!
+//!  codeword:      data | 32 parity bytes of the CCSDS (255,223) code, shortened
+//! ```
+//!
+//! All fields most significant bit first. The ASM is 930B51DE (FORESAIL-1: 1ACFFC1D). Of the Golay
+//! word's data, bits 0–7 are the length, bits 8–10 say whether the convolutional code, the
+//! randomizer and Reed–Solomon are on; in this mode they are ignored. The length of mode 6 counts
+//! itself and is not protected. The data are mostly a CSP packet, which may end in a CRC-32C.
+//!
+//! The deframer works on soft symbols: a soft search of the ASM in both polarities, from so low a
+//! correlation that noise passes every few hundred symbols; maximum-likelihood decoding of the
+//! Golay word with the runners-up tried next (of a plain length, its weakest bits turned); errors
+//! and erasures in the codeword. The code decides: its 32 parity bytes leave no room for a false
+//! frame.
+//!
+//! A shortened cyclic code has a trap: a codeword followed by k bytes of anything is, taken as one
+//! word, a codeword with at most k errors. Where a corrected word ends in zeros that were not
+//! received as zeros, the shorter word is the more likely one, and the header decides.
+//!
+//! References: GomSpace, *NanoCom AX100 Datasheet* and *Software Documentation* (CSP framing);
+//! CCSDS 131.0-B-5 for the code and the randomizer; RFC 3385 for CRC-32C.
+
+use std::collections::VecDeque;
+
+use crate::coding::bits::{hard, pack_llrs_msb_first, unpack_msb_first};
+use crate::coding::differential::SoftDifferential;
+use crate::coding::reed_solomon::CCSDS_E16;
+use crate::coding::scrambler::{Scrambler, SoftDescrambler};
+use crate::coding::sync::{self, SyncHit, SyncWord};
+use crate::coding::{crc, gmd, golay, randomizer};
+use crate::error::RequestError;
+use crate::frame::Check;
+use crate::framing::{
+    Deframed, Deframer, Descriptor, FrameEncoder, Framing, OptionDescriptor, RawFrame, Reject,
+};
+use crate::modulation::{Mapping, Preference, SoftBlock};
+
+/// Sync word of the AX100.
+const AX100_ASM: u32 = 0x930B_51DE;
+/// Sync word of FORESAIL-1, that of CCSDS.
+const FORESAIL_1_ASM: u32 = 0x1ACF_FC1D;
+
+const ASM_BITS: usize = 32;
+const PARITY_BYTES: usize = 32;
+/// The Golay word of a frame with randomizer and Reed–Solomon on, without its length.
+const FLAGS: u16 = 0x600;
+
+/// |ρ| of a candidate (at most √32 = 5.66). Eight wrong hard bits of 32 give 2.83; at a bit error
+/// rate of 10 % fewer than 1 % are missed, noise passes once in 200 symbols.
+const SYNC_THRESHOLD: f32 = 2.8;
+/// |ρ| from which on erasures and more header hypotheses are worth their time, and a failure is
+/// counted as a rejected frame (five wrong hard bits: 3.89). A word that the code can correct is
+/// above it almost always.
+const SURE_SYNC: f32 = 3.85;
+
+/// Header hypotheses tried, and how much less likely than the first they may be, in nats.
+const HYPOTHESES: usize = 4;
+const HYPOTHESES_WEAK: usize = 1;
+/// Hypotheses for which erasures are tried: they cost ten times as much.
+const HYPOTHESES_ERASED: usize = 2;
+const HYPOTHESIS_GAP: f32 = 8.0;
+
+/// Symbols that may be missing at the end of a run; they count as unknown.
+const MISSING_SYMBOLS: usize = 64;
+
+/// Symbols taken at a time, and kept before the buffer is moved.
+const PIECE_SYMBOLS: usize = 4096;
+
+/// How the length is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Header {
+    /// Golay (24,12); the length is that of the codeword.
+    Golay,
+    /// One byte; the length is that of the codeword and of itself.
+    Byte,
+}
+
+impl Header {
+    const fn bits(self) -> usize {
+        match self {
+            Header::Golay => 24,
+            Header::Byte => 8,
+        }
+    }
+
+    /// What is sent for `data` (flags and length, or length).
+    fn encode(self, data: u16) -> u32 {
+        match self {
+            Header::Golay => golay::encode(data),
+            Header::Byte => u32::from(data & 0xFF),
+        }
+    }
+
+    /// Bytes by which the length exceeds the codeword.
+    const fn excess(self) -> usize {
+        match self {
+            Header::Golay => 0,
+            Header::Byte => 1,
+        }
+    }
+}
+
+/// What tells the variants apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ax100 {
+    asm: u32,
+    header: Header,
+    randomized: bool,
+    scrambled: bool,
+}
+
+const MODE_6: Ax100 =
+    Ax100 { asm: AX100_ASM, header: Header::Byte, randomized: false, scrambled: true };
+
+/// AX100 mode 5.
+pub static ASM_GOLAY: Descriptor = Descriptor {
+    name: "AX100 ASM+Golay",
+    aliases: &["ax100", "ax100-asm-golay", "ax100 mode 5", "asm+golay"],
+    summary: "GomSpace AX100 mode 5: Golay header, randomized Reed–Solomon codeword",
+    reference: "GomSpace NanoCom AX100; CCSDS 131.0-B-5",
+    options: &[OptionDescriptor { key: "randomizer", values: "ccsds, none", default: "ccsds" }],
+    build: |options| {
+        let randomized = options.choice("randomizer", &[("ccsds", true), ("none", false)])?;
+        Ok(Box::new(Ax100 { asm: AX100_ASM, header: Header::Golay, randomized, scrambled: false }))
+    },
+};
+
+/// AX100 mode 5 with the sync word of CCSDS.
+pub static FORESAIL_1: Descriptor = Descriptor {
+    name: "FORESAIL-1",
+    aliases: &["foresail1"],
+    summary: "AX100 ASM+Golay with the CCSDS sync word: FORESAIL-1",
+    reference: "GomSpace NanoCom AX100; CCSDS 131.0-B-5",
+    options: &[],
+    build: |_| {
+        Ok(Box::new(Ax100 {
+            asm: FORESAIL_1_ASM,
+            header: Header::Golay,
+            randomized: true,
+            scrambled: false,
+        }))
+    },
+};
+
+/// AX100 mode 6.
+pub static REED_SOLOMON: Descriptor = Descriptor {
+    name: "AX100 Reed Solomon",
+    aliases: &["ax100-reed-solomon", "ax100 rs", "ax100-rs", "ax100 mode 6"],
+    summary: "GomSpace AX100 mode 6: length byte and Reed–Solomon codeword, scrambled (G3RUH)",
+    reference: "GomSpace NanoCom AX100; CCSDS 131.0-B-5",
+    options: &[],
+    build: |_| Ok(Box::new(MODE_6)),
+};
+
+/// Whether `bytes` ends in a CSP CRC-32C (most significant byte first) over all before it, or over
+/// all but the CSP header of 4 bytes: both are in use.
+pub fn csp_crc_is_right(bytes: &[u8]) -> bool {
+    let Some((content, tail)) = bytes.split_last_chunk::<4>() else { return false };
+    let sent = u32::from_be_bytes(*tail);
+    !content.is_empty()
+        && (crc::CRC_32C.checksum(content) == sent
+            || content
+                .get(4..)
+                .is_some_and(|data| !data.is_empty() && crc::CRC_32C.checksum(data) == sent))
+}
+
+impl Framing for Ax100 {
+    fn deframer(&self, mapping: Mapping) -> Box<dyn Deframer> {
+        Box::new(Ax100Deframer {
+            framing: *self,
+            sync: SyncWord::new(u64::from(self.asm), ASM_BITS, SYNC_THRESHOLD),
+            differential: match mapping {
+                Mapping::Direct => None,
+                Mapping::Differential => Some(SoftDifferential::new()),
+            },
+            descrambler: self.scrambled.then(SoftDescrambler::default),
+            llrs: Vec::new(),
+            base: 0,
+            searched: 0,
+            hits: Vec::new(),
+            candidates: VecDeque::new(),
+            masked_until: 0,
+            body: Vec::new(),
+            codeword: Vec::new(),
+        })
+    }
+
+    fn encoder(&self) -> Box<dyn FrameEncoder> {
+        Box::new(Ax100Encoder {
+            framing: *self,
+            scrambler: self.scrambled.then(Scrambler::default),
+            scratch: Vec::new(),
+        })
+    }
+
+    fn preference(&self) -> Preference {
+        Preference::default()
+    }
+
+    fn frame_bytes(&self) -> (usize, usize) {
+        (1, 255 - PARITY_BYTES - self.header.excess())
+    }
+}
+
+/// A length that a header may stand for.
+#[derive(Debug, Clone, Copy)]
+struct Hypothesis {
+    /// The header's data.
+    data: u16,
+    /// Bytes of the codeword.
+    codeword_bytes: usize,
+}
+
+/// A place where a frame may begin.
+struct Candidate {
+    first_symbol: u64,
+    correlation: f32,
+    /// Filled as soon as the header is there; `None` before.
+    hypotheses: Option<[Option<Hypothesis>; HYPOTHESES]>,
+    next: usize,
+}
+
+struct Ax100Deframer {
+    framing: Ax100,
+    sync: SyncWord,
+    differential: Option<SoftDifferential>,
+    descrambler: Option<SoftDescrambler>,
+    /// Soft channel bits from symbol `base` of the run on, clipped.
+    llrs: Vec<f32>,
+    base: u64,
+    /// Entries of `llrs` at which the search for the ASM has been.
+    searched: usize,
+    hits: Vec<SyncHit>,
+    /// Undecided ones, in order.
+    candidates: VecDeque<Candidate>,
+    /// Symbols before this one belong to a decoded frame.
+    masked_until: u64,
+    body: Vec<f32>,
+    codeword: Vec<u8>,
+}
+
+impl Deframer for Ax100Deframer {
+    fn push(&mut self, block: &SoftBlock, out: &mut Deframed) {
+        for piece in block.llr.chunks(PIECE_SYMBOLS) {
+            for &llr in piece {
+                let mut llr = llr;
+                if let Some(differential) = &mut self.differential {
+                    llr = differential.decode(llr);
+                }
+                if let Some(descrambler) = &mut self.descrambler {
+                    llr = descrambler.descramble(llr);
+                }
+                self.llrs.push(sync::clip(llr));
+            }
+            self.search();
+            self.decide(None, out);
+            self.forget();
+        }
+    }
+
+    fn finish(&mut self, out: &mut Deframed) {
+        let end = self.llrs.len();
+        self.llrs.resize(end + MISSING_SYMBOLS, 0.0);
+        self.decide(Some(end), out);
+        // What is left lacks its header.
+        self.candidates.clear();
+        self.llrs.truncate(end);
+        self.searched = end;
+        self.forget();
+    }
+
+    fn settled_symbol(&self) -> u64 {
+        let searched = self.base + self.searched as u64;
+        self.candidates.front().map_or(searched, |c| c.first_symbol)
+    }
+}
+
+impl Ax100Deframer {
+    fn search(&mut self) {
+        self.hits.clear();
+        self.sync.search(&self.llrs[self.searched..], &mut self.hits);
+        for hit in &self.hits {
+            let first_symbol = self.base + (self.searched + hit.index) as u64;
+            if first_symbol >= self.masked_until {
+                self.candidates.push_back(Candidate {
+                    first_symbol,
+                    correlation: hit.correlation,
+                    hypotheses: None,
+                    next: 0,
+                });
+            }
+        }
+        self.searched = (self.llrs.len() + 1).saturating_sub(ASM_BITS).max(self.searched);
+    }
+
+    /// Decides the candidates in order, as far as their symbols are there. `end`: entries of `llrs`
+    /// that were received, if no more will be; what is not there then is not tried.
+    fn decide(&mut self, end: Option<usize>, out: &mut Deframed) {
+        while let Some(mut candidate) = self.candidates.pop_front() {
+            if candidate.first_symbol < self.masked_until {
+                continue;
+            }
+            match self.try_candidate(&mut candidate, end) {
+                Some(Ok(frame)) => {
+                    self.masked_until = frame.end_symbol;
+                    out.frames.push(frame);
+                }
+                Some(Err(why)) => {
+                    if candidate.correlation.abs() >= SURE_SYNC {
+                        out.reject(why);
+                    }
+                }
+                None => {
+                    self.candidates.push_front(candidate);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// `None`: symbols are missing.
+    fn try_candidate(
+        &mut self,
+        candidate: &mut Candidate,
+        end: Option<usize>,
+    ) -> Option<Result<RawFrame, Reject>> {
+        let header = (candidate.first_symbol - self.base) as usize + ASM_BITS;
+        let first = header + self.framing.header.bits();
+        if first > self.llrs.len() {
+            return None;
+        }
+        let sign = 1f32.copysign(candidate.correlation);
+        let hypotheses = match candidate.hypotheses {
+            Some(hypotheses) => hypotheses,
+            None => {
+                let sure = candidate.correlation.abs() >= SURE_SYNC;
+                *candidate.hypotheses.insert(self.hypotheses(header, sign, sure))
+            }
+        };
+        if hypotheses[0].is_none() {
+            return Some(Err(Reject::Length));
+        }
+        while let Some(&Some(hypothesis)) = hypotheses.get(candidate.next) {
+            let there = first + 8 * hypothesis.codeword_bytes <= self.llrs.len();
+            if !there && end.is_none() {
+                return None;
+            }
+            candidate.next += 1;
+            if there && let Some(frame) = self.decode(candidate, hypothesis, header, sign, end) {
+                return Some(Ok(frame));
+            }
+        }
+        Some(Err(Reject::Uncorrectable))
+    }
+
+    /// The lengths to be tried, most likely first.
+    fn hypotheses(&self, header: usize, sign: f32, sure: bool) -> [Option<Hypothesis>; HYPOTHESES] {
+        let mut hypotheses = [None; HYPOTHESES];
+        let least = PARITY_BYTES + 1;
+        match self.framing.header {
+            Header::Golay => {
+                let llrs: [f32; 24] = std::array::from_fn(|i| sign * self.llrs[header + i]);
+                let found = golay::decode_soft::<HYPOTHESES>(&llrs, |data| {
+                    usize::from(data as u8) >= least
+                });
+                let count = if sure { HYPOTHESES } else { HYPOTHESES_WEAK };
+                let best = found[0].map_or(0.0, |c| c.cost);
+                for (hypothesis, found) in hypotheses.iter_mut().zip(found).take(count) {
+                    *hypothesis = found.filter(|c| c.cost - best <= HYPOTHESIS_GAP).map(|c| {
+                        Hypothesis { data: c.data, codeword_bytes: usize::from(c.data as u8) }
+                    });
+                }
+            }
+            Header::Byte => {
+                // As received, and with either or both of the two weakest bits turned.
+                let llrs: [f32; 8] = std::array::from_fn(|i| sign * self.llrs[header + i]);
+                let received = llrs.iter().fold(0u8, |byte, &x| byte << 1 | hard(x));
+                let mut order: [usize; 8] = std::array::from_fn(|i| i);
+                order.sort_by(|&a, &b| llrs[a].abs().total_cmp(&llrs[b].abs()));
+                let turned = order.map(|i| 0x80u8 >> i);
+                let masks = [0, turned[0], turned[1], turned[0] | turned[1]];
+                let count = if sure { HYPOTHESES } else { HYPOTHESES_WEAK };
+                let lengths = masks[..count].iter().map(|mask| received ^ mask);
+                let possible = lengths.filter(|&length| usize::from(length) > least);
+                for (hypothesis, length) in hypotheses.iter_mut().zip(possible) {
+                    *hypothesis = Some(Hypothesis {
+                        data: u16::from(length),
+                        codeword_bytes: usize::from(length) - 1,
+                    });
+                }
+            }
+        }
+        hypotheses
+    }
+
+    fn decode(
+        &mut self,
+        candidate: &Candidate,
+        hypothesis: Hypothesis,
+        header: usize,
+        sign: f32,
+        end: Option<usize>,
+    ) -> Option<RawFrame> {
+        let first = header + self.framing.header.bits();
+        let mut length = hypothesis.codeword_bytes;
+        self.body.clear();
+        self.body.extend(self.llrs[first..first + 8 * length].iter().map(|x| sign * x));
+        if self.framing.randomized {
+            randomizer::CCSDS.apply_llrs(&mut self.body, 0);
+        }
+        self.codeword.clear();
+        pack_llrs_msb_first(&self.body, &mut self.codeword);
+        let max_erasures =
+            if candidate.correlation.abs() >= SURE_SYNC && candidate.next <= HYPOTHESES_ERASED {
+                PARITY_BYTES / 2
+            } else {
+                0
+            };
+        gmd::decode(&CCSDS_E16, &mut self.codeword, &self.body, max_erasures).ok()?;
+        let mut data = hypothesis.data;
+        if let Some(shorter) = self.shorter(data, header, sign) {
+            length = shorter;
+            data = data & !0xFF | (shorter + self.framing.header.excess()) as u16;
+            self.codeword.truncate(length);
+        }
+        let changed = self.codeword.iter().zip(self.body.chunks(8)).filter(|(byte, llrs)| {
+            llrs.iter().enumerate().any(|(i, &x)| hard(x) != *byte >> (7 - i) & 1)
+        });
+        let corrected_symbols = Some(changed.count() as u32);
+        let corrected_bits = match self.framing.header {
+            Header::Golay => {
+                let llrs = self.llrs[header..header + 24].iter();
+                let received = llrs.fold(0, |word, x| word << 1 | u32::from(hard(sign * x)));
+                Some((golay::encode(data) ^ received).count_ones())
+            }
+            Header::Byte => None,
+        };
+        let bytes = self.codeword[..length - PARITY_BYTES].to_vec();
+        let check =
+            if csp_crc_is_right(&bytes) { Check::CrcAndReedSolomon } else { Check::ReedSolomon };
+        Some(RawFrame {
+            bytes,
+            first_symbol: candidate.first_symbol,
+            end_symbol: self.base + (first + 8 * length).min(end.unwrap_or(usize::MAX)) as u64,
+            check,
+            corrected_symbols,
+            corrected_bits,
+            repaired_bits: None,
+        })
+    }
+
+    /// Length of the shorter codeword, if the corrected one is more likely that with k bytes of
+    /// something behind it. Header and tail decide: with the long codeword the last k bytes were
+    /// sent as zeros, which a codeword ends in by chance with 2^-8k; with the short one they are
+    /// anything, and each of their values has 2^-8k.
+    fn shorter(&self, data: u16, header: usize, sign: f32) -> Option<usize> {
+        let length = self.codeword.len();
+        let zeros = self.codeword.iter().rev().take_while(|&&byte| byte == 0).count();
+        let shorter = length.checked_sub(zeros).filter(|&s| zeros > 0 && s > PARITY_BYTES)?;
+        let tail = &self.body[8 * shorter..];
+        let known = gmd::disagreement(&self.codeword[shorter..], tail)
+            + tail.iter().map(|x| (-x.abs()).exp().ln_1p()).sum::<f32>();
+        let other = data & !0xFF | (shorter + self.framing.header.excess()) as u16;
+        let long = self.header_cost(data, header, sign) + known;
+        (self.header_cost(other, header, sign) < long).then_some(shorter)
+    }
+
+    /// Sum of |llr| over the bits of the header for `data` that were received otherwise.
+    fn header_cost(&self, data: u16, header: usize, sign: f32) -> f32 {
+        let llrs = &self.llrs[header..header + self.framing.header.bits()];
+        let word = self.framing.header.encode(data);
+        let bit = |i: usize| (word >> (llrs.len() - 1 - i) & 1) as u8;
+        llrs.iter()
+            .enumerate()
+            .filter(|(i, llr)| hard(sign * **llr) != bit(*i))
+            .map(|(_, llr)| llr.abs())
+            .sum()
+    }
+
+    /// Drops the symbols that nothing needs any more.
+    fn forget(&mut self) {
+        let needed = (self.settled_symbol() - self.base) as usize;
+        if needed >= PIECE_SYMBOLS {
+            self.llrs.drain(..needed);
+            self.base += needed as u64;
+            self.searched -= needed;
+        }
+    }
+}
+
+struct Ax100Encoder {
+    framing: Ax100,
+    scrambler: Option<Scrambler>,
+    scratch: Vec<u8>,
+}
+
+impl Ax100Encoder {
+    /// Sends what is in `scratch`.
+    fn send(&mut self, bits: &mut Vec<u8>) {
+        match &mut self.scrambler {
+            Some(scrambler) => bits.extend(self.scratch.iter().map(|&b| scrambler.scramble(b))),
+            None => bits.extend_from_slice(&self.scratch),
+        }
+        self.scratch.clear();
+    }
+}
+
+/// Alternating bits after the last frame.
+const POSTAMBLE_BITS: usize = 32;
+
+impl FrameEncoder for Ax100Encoder {
+    fn preamble(&mut self, symbols: usize, bits: &mut Vec<u8>) {
+        // 10101010…, and whole bytes of it.
+        self.scratch.extend((0..symbols.next_multiple_of(8)).map(|i| (i as u8 + 1) & 1));
+        self.send(bits);
+    }
+
+    fn frame(&mut self, bytes: &[u8], bits: &mut Vec<u8>) -> Result<(), RequestError> {
+        let (least, most) = self.framing.frame_bytes();
+        if !(least..=most).contains(&bytes.len()) {
+            return Err(RequestError::new(
+                "frame",
+                format!("{} bytes do not fit AX100", bytes.len()),
+                format!("accepted: {least} to {most} bytes"),
+            ));
+        }
+        unpack_msb_first(&self.framing.asm.to_be_bytes(), &mut self.scratch);
+        let length = bytes.len() + PARITY_BYTES + self.framing.header.excess();
+        match self.framing.header {
+            Header::Golay => {
+                let word = golay::encode(FLAGS | length as u16);
+                unpack_msb_first(&word.to_be_bytes()[1..], &mut self.scratch);
+            }
+            Header::Byte => unpack_msb_first(&[length as u8], &mut self.scratch),
+        }
+        let mut codeword = bytes.to_vec();
+        codeword.resize(bytes.len() + PARITY_BYTES, 0);
+        let (data, parity) = codeword.split_at_mut(bytes.len());
+        CCSDS_E16.encode(data, parity);
+        if self.framing.randomized {
+            randomizer::CCSDS.apply_bytes(&mut codeword, 0);
+        }
+        unpack_msb_first(&codeword, &mut self.scratch);
+        self.send(bits);
+        Ok(())
+    }
+
+    fn postamble(&mut self, bits: &mut Vec<u8>) {
+        self.scratch.extend((0..POSTAMBLE_BITS).map(|i| (i as u8 + 1) & 1));
+        self.send(bits);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::framing::Options;
+    use crate::framing::testing::{self, Chunking};
+    use rand::seq::index::sample;
+    use rand::{Rng, RngCore, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+    use rand_distr::{Distribution, StandardNormal};
+
+    fn framings() -> Vec<Box<dyn Framing>> {
+        let none = Options([("randomizer".into(), "none".into())].into());
+        let mut all: Vec<_> = [&ASM_GOLAY, &FORESAIL_1, &REED_SOLOMON]
+            .iter()
+            .map(|d| (d.build)(&Options::default()).unwrap())
+            .collect();
+        all.push((ASM_GOLAY.build)(&none).unwrap());
+        all
+    }
+
+    fn random(rng: &mut ChaCha8Rng, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        rng.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// Channel bits of frames with preamble and postamble; index of the first ASM.
+    fn send(framing: &dyn Framing, frames: &[Vec<u8>]) -> (Vec<u8>, usize) {
+        let mut encoder = framing.encoder();
+        let mut bits = Vec::new();
+        encoder.preamble(80, &mut bits);
+        let first = bits.len();
+        for frame in frames {
+            encoder.frame(frame, &mut bits).unwrap();
+        }
+        encoder.postamble(&mut bits);
+        (bits, first)
+    }
+
+    #[test]
+    fn round_trip_in_any_mapping_polarity_and_chunking() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for framing in framings() {
+            let most = framing.frame_bytes().1;
+            let frames = [1, 2, 100, most, 57, most - 1].map(|n| random(&mut rng, n));
+            testing::round_trip(framing.as_ref(), &frames, Check::ReedSolomon, &mut rng);
+        }
+    }
+
+    #[test]
+    fn the_bits_are_those_of_the_specification() {
+        let framing = (ASM_GOLAY.build)(&Options::default()).unwrap();
+        let (bits, first) = send(framing.as_ref(), &[vec![0; 100]]);
+        let mut bytes = Vec::new();
+        crate::coding::bits::pack_msb_first(&bits[first..], &mut bytes);
+        assert_eq!(bytes[..4], [0x93, 0x0B, 0x51, 0xDE]);
+        // L = 132 = 084, flags 6: parity(684 & mask) for each mask of the specification.
+        let parity: u16 =
+            [0x8ED, 0x1DB, 0x3B5, 0x769, 0xED1, 0xDA3, 0xB47, 0x68F, 0xD1D, 0xA3B, 0x477, 0xFFE]
+                .iter()
+                .fold(0, |p, m| p << 1 | (0x684u16 & m).count_ones() as u16 & 1);
+        assert_eq!(u16::from_be_bytes([bytes[4], bytes[5]]) >> 4, parity);
+        assert_eq!((bytes[5] & 0xF, bytes[6]), (0x6, 0x84));
+        // A codeword of zeros shows the randomizer.
+        assert_eq!(bytes[7..11], [0xFF, 0x48, 0x0E, 0xC0]);
+        let llrs = testing::llrs(&bits, Mapping::Direct);
+        let out = testing::deframe(framing.as_ref(), Mapping::Direct, &llrs, Chunking::Whole);
+        let end = first as u64 + 56 + 8 * 132;
+        assert_eq!((out.frames[0].first_symbol, out.frames[0].end_symbol), (first as u64, end));
+        assert_eq!(out.frames[0].corrected_symbols, Some(0));
+        assert_eq!(out.frames[0].corrected_bits, Some(0));
+    }
+
+    #[test]
+    fn errors_up_to_the_radius_are_corrected_and_counted() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let framing = (ASM_GOLAY.build)(&Options::default()).unwrap();
+        for errors in [0, 1, 8, 16, 20] {
+            for header_errors in 0..=3 {
+                let sent = random(&mut rng, 100);
+                let (mut bits, first) = send(framing.as_ref(), std::slice::from_ref(&sent));
+                for i in sample(&mut rng, 32, 4) {
+                    bits[first + i] ^= 1;
+                }
+                for i in sample(&mut rng, 24, header_errors) {
+                    bits[first + 32 + i] ^= 1;
+                }
+                for i in sample(&mut rng, 132, errors) {
+                    bits[first + 56 + 8 * i + rng.random_range(0..8)] ^= 1;
+                }
+                let llrs = testing::llrs(&bits, Mapping::Direct);
+                let out =
+                    testing::deframe(framing.as_ref(), Mapping::Direct, &llrs, Chunking::Whole);
+                if errors > 16 {
+                    assert!(out.frames.is_empty());
+                    assert_eq!(out.rejects[Reject::Uncorrectable as usize], 1);
+                    continue;
+                }
+                assert_eq!(out.frames[0].bytes, sent);
+                assert_eq!(out.frames[0].corrected_symbols, Some(errors as u32));
+                assert_eq!(out.frames[0].corrected_bits, Some(header_errors as u32));
+            }
+        }
+    }
+
+    #[test]
+    fn weak_bytes_are_erased() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for framing in framings() {
+            let sent = random(&mut rng, 100);
+            let (bits, first) = send(framing.as_ref(), std::slice::from_ref(&sent));
+            let mut llrs = testing::llrs(&bits, Mapping::Direct);
+            // A fade over 17 to 20 bytes, in which every sixth bit is wrong (every byte has one).
+            let from = first + 400;
+            for (i, x) in llrs[from..from + 8 * 17].iter_mut().enumerate() {
+                *x *= if i % 6 == 0 { -0.02 } else { 0.02 };
+            }
+            let out = testing::deframe(framing.as_ref(), Mapping::Direct, &llrs, Chunking::Whole);
+            assert_eq!(out.frames.len(), 1);
+            assert_eq!(out.frames[0].bytes, sent);
+            assert!(out.frames[0].corrected_symbols > Some(16));
+            // Where there is nothing at all, what was corrected looks like chance.
+            for x in &mut llrs[from..from + 8 * 40] {
+                *x = 0.1 * rng.random_range(-1.0f32..1.0);
+            }
+            let out = testing::deframe(framing.as_ref(), Mapping::Direct, &llrs, Chunking::Whole);
+            assert!(out.frames.is_empty());
+        }
+    }
+
+    /// The header says two bytes more than there are, with as many errors as it can have and still
+    /// point there.
+    #[test]
+    fn a_word_with_junk_behind_it_is_not_taken_for_a_longer_one() {
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let framing = (ASM_GOLAY.build)(&Options::default()).unwrap();
+        let mut nearest = 0;
+        for longer in 1..=8u32 {
+            let sent = random(&mut rng, 100);
+            let (bits, first) = send(framing.as_ref(), std::slice::from_ref(&sent));
+            let mut llrs = testing::llrs(&bits, Mapping::Direct);
+            let wrong = golay::encode(FLAGS | (132 + longer) as u16);
+            let right = golay::encode(FLAGS | 132);
+            // Just more than half of the bits in which they differ go over to the wrong word.
+            let mut over = (wrong ^ right).count_ones() / 2 + 1;
+            for i in 0..24 {
+                if (wrong ^ right) >> (23 - i) & 1 == 1 && over > 0 {
+                    llrs[first + 32 + i] *= -1.0;
+                    over -= 1;
+                }
+            }
+            let out = testing::deframe(framing.as_ref(), Mapping::Direct, &llrs, Chunking::Whole);
+            assert_eq!(out.frames.len(), 1);
+            assert_eq!(out.frames[0].bytes, sent);
+            assert_eq!(out.frames[0].end_symbol, first as u64 + 56 + 8 * 132);
+            nearest += 1;
+        }
+        assert_eq!(nearest, 8);
+    }
+
+    /// The same for a plain length with one wrong bit.
+    #[test]
+    fn a_wrong_length_byte_is_mended() {
+        let mut rng = ChaCha8Rng::seed_from_u64(9);
+        let framing = Ax100 { scrambled: false, ..MODE_6 };
+        for length in [100, 110, 117, 140] {
+            for bit in 0..8 {
+                let sent = random(&mut rng, length);
+                let (bits, first) = send(&framing, std::slice::from_ref(&sent));
+                let mut llrs = testing::llrs(&bits, Mapping::Direct);
+                llrs.extend((0..1000).map(|_| rng.random_range(-2.0f32..2.0)));
+                llrs[first + 32 + bit] *= -0.5;
+                let out = testing::deframe(&framing, Mapping::Direct, &llrs, Chunking::Whole);
+                assert_eq!(out.frames.len(), 1);
+                assert_eq!(out.frames[0].bytes, sent);
+            }
+        }
+    }
+
+    #[test]
+    fn a_csp_crc_vouches_too() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        for skipped in [0, 4] {
+            let mut packet = random(&mut rng, 40);
+            let sum = crc::CRC_32C.checksum(&packet[skipped..]);
+            packet.extend(sum.to_be_bytes());
+            for framing in framings() {
+                let (bits, _) = send(framing.as_ref(), std::slice::from_ref(&packet));
+                let llrs = testing::llrs(&bits, Mapping::Direct);
+                let out =
+                    testing::deframe(framing.as_ref(), Mapping::Direct, &llrs, Chunking::Whole);
+                assert_eq!(out.frames[0].bytes, packet);
+                assert_eq!(out.frames[0].check, Check::CrcAndReedSolomon);
+            }
+        }
+        assert!(!csp_crc_is_right(&[]) && !csp_crc_is_right(&[0; 4]) && !csp_crc_is_right(&[0; 8]));
+    }
+
+    /// At a bit error rate of 10 %, which no codeword survives, the ASM is still found, whether
+    /// the symbols are soft or hard; noise passes rarely enough.
+    #[test]
+    fn the_threshold_misses_less_than_a_hundredth() {
+        let mut rng = ChaCha8Rng::seed_from_u64(6);
+        let sync = SyncWord::new(u64::from(AX100_ASM), ASM_BITS, SYNC_THRESHOLD);
+        let deviation = 1.0 / 1.2816;
+        let mut missed = [0; 2];
+        let mut hits = Vec::new();
+        for _ in 0..4000 {
+            let soft: Vec<f32> = (0..32)
+                .map(|i| {
+                    let noise: f32 = StandardNormal.sample(&mut rng);
+                    1.0 - 2.0 * (AX100_ASM >> (31 - i) & 1) as f32 + deviation * noise
+                })
+                .collect();
+            let decided: Vec<f32> = soft.iter().map(|x| 1f32.copysign(*x)).collect();
+            for (llrs, missed) in [soft, decided].iter().zip(&mut missed) {
+                hits.clear();
+                sync.search(llrs, &mut hits);
+                *missed += usize::from(hits.is_empty());
+            }
+        }
+        assert!(missed[0] < 40 && missed[1] < 40, "{missed:?}");
+        let noise: Vec<f32> = (0..200_000).map(|_| StandardNormal.sample(&mut rng)).collect();
+        hits.clear();
+        sync.search(&noise, &mut hits);
+        assert!(hits.len() < 1000, "{}", hits.len());
+    }
+
+    #[test]
+    fn the_end_of_a_run_may_cut_a_frame_a_little() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        for framing in framings() {
+            let sent = random(&mut rng, 80);
+            let mut encoder = framing.encoder();
+            let mut bits = Vec::new();
+            encoder.preamble(40, &mut bits);
+            encoder.frame(&sent, &mut bits).unwrap();
+            for (cut, count) in [(0, 1), (40, 1), (200, 0)] {
+                let llrs = testing::llrs(&bits[..bits.len() - cut], Mapping::Direct);
+                let out =
+                    testing::deframe(framing.as_ref(), Mapping::Direct, &llrs, Chunking::Whole);
+                assert_eq!(out.frames.len(), count);
+                assert!(out.frames.iter().all(|f| f.end_symbol == llrs.len() as u64));
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_out_of_range_are_refused() {
+        for framing in framings() {
+            let most = framing.frame_bytes().1;
+            for length in [0, most + 1, 3000] {
+                assert!(framing.encoder().frame(&vec![0; length], &mut Vec::new()).is_err());
+            }
+        }
+        let wrong = Options([("randomizer".into(), "g3ruh".into())].into());
+        assert!((ASM_GOLAY.build)(&wrong).is_err());
+    }
+
+    #[test]
+    fn garbage_gives_no_frames() {
+        let mut rng = ChaCha8Rng::seed_from_u64(8);
+        for framing in framings() {
+            testing::garbage(framing.as_ref(), 60_000, &mut rng);
+        }
+    }
+}

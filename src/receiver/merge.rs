@@ -1,0 +1,170 @@
+//! Several streams of frames into one, in time order, each frame once.
+//!
+//! One transmission may be decoded more than once: by alternative demodulators of a downlink, by
+//! overlapping runs of one demodulator, or by two downlinks of a satellite. Each stream says up to
+//! which sample it is *settled* (no frame that begins earlier will still come). A frame is held
+//! until every stream is settled past its middle: all its twins have come by then, the best of
+//! them is emitted, and nothing that comes later begins earlier.
+
+use crate::frame::{Check, Frame};
+
+/// Merges the frames of a fixed number of streams.
+#[derive(Debug)]
+pub struct Merger {
+    /// Per stream: no frame that begins before this sample will still come.
+    settled: Vec<u64>,
+    /// Frames not yet emitted, no two of them twins, with their streams.
+    held: Vec<(usize, Frame)>,
+    /// Emitted frames that end after the settled sample.
+    recent: Vec<Frame>,
+}
+
+impl Merger {
+    /// A merger of `streams` streams, all at sample 0.
+    pub fn new(streams: usize) -> Self {
+        Self { settled: vec![0; streams], held: Vec::new(), recent: Vec::new() }
+    }
+
+    /// Takes a frame of a stream.
+    pub fn push(&mut self, stream: usize, frame: Frame) {
+        if self.recent.iter().any(|r| are_twins(r, &frame)) {
+            return;
+        }
+        match self.held.iter_mut().find(|(_, h)| are_twins(h, &frame)) {
+            Some(held) => {
+                let better = rank(&frame).total_cmp(&rank(&held.1)).then(held.0.cmp(&stream));
+                if better.is_gt() {
+                    *held = (stream, frame);
+                }
+            }
+            None => self.held.push((stream, frame)),
+        }
+    }
+
+    /// No frame of `stream` that begins before `sample` will still come; `u64::MAX` when it ends.
+    pub fn settle(&mut self, stream: usize, sample: u64) {
+        let settled = &mut self.settled[stream];
+        *settled = (*settled).max(sample);
+    }
+
+    /// The sample up to which every stream is settled.
+    pub fn settled_sample(&self) -> u64 {
+        self.settled.iter().copied().min().unwrap_or(u64::MAX)
+    }
+
+    /// Appends the frames that are due to `out`, in order of their first samples.
+    pub fn drain(&mut self, out: &mut Vec<Frame>) {
+        let settled = self.settled_sample();
+        self.recent.retain(|r| r.end_sample > settled);
+        if self.held.is_empty() {
+            return;
+        }
+        self.held.sort_by(|(sa, a), (sb, b)| {
+            (a.first_sample, a.end_sample, sa).cmp(&(b.first_sample, b.end_sample, sb))
+        });
+        let due = self.held.iter().take_while(|(_, f)| settled > middle(f)).count();
+        for (_, frame) in self.held.drain(..due) {
+            if frame.end_sample > settled {
+                self.recent.push(frame.clone());
+            }
+            out.push(frame);
+        }
+    }
+}
+
+/// First sample of a frame's second half.
+fn middle(frame: &Frame) -> u64 {
+    frame.first_sample + frame.end_sample.saturating_sub(frame.first_sample) / 2
+}
+
+/// What vouches for it, then its Es/N0; larger is better.
+fn rank(frame: &Frame) -> f64 {
+    let check = match frame.check {
+        Check::CrcAndReedSolomon => 3.0,
+        Check::Crc | Check::ReedSolomon => 2.0,
+        Check::None => 0.0,
+    };
+    let esn0_db = f64::from(frame.esn0_db);
+    1e4 * check + if esn0_db.is_finite() { esn0_db } else { 0.0 }
+}
+
+/// Whether two frames are the same transmission: they overlap by half of the shorter and have the
+/// same bytes (or nothing vouches for either, so that at most one of them is right).
+fn are_twins(a: &Frame, b: &Frame) -> bool {
+    let overlap = a.end_sample.min(b.end_sample).saturating_sub(a.first_sample.max(b.first_sample));
+    let shorter = (a.end_sample.saturating_sub(a.first_sample))
+        .min(b.end_sample.saturating_sub(b.first_sample));
+    let unchecked =
+        a.check == Check::None && b.check == Check::None && a.origin.framing == b.origin.framing;
+    2 * overlap >= shorter && overlap > 0 && (a.bytes == b.bytes || unchecked)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::frame::Origin;
+
+    fn frame(bytes: &[u8], first: u64, end: u64, esn0_db: f32) -> Frame {
+        Frame {
+            bytes: bytes.to_vec(),
+            origin: Arc::new(Origin::default()),
+            first_sample: first,
+            end_sample: end,
+            time: None,
+            frequency_offset_hz: 0.0,
+            esn0_db,
+            check: Check::Crc,
+            corrected_symbols: None,
+            corrected_bits: None,
+            repaired_bits: None,
+        }
+    }
+
+    #[test]
+    fn twins_leave_once_and_the_better_one_wins() {
+        let mut merger = Merger::new(2);
+        let mut out = Vec::new();
+        merger.push(0, frame(b"x", 100, 200, 5.0));
+        merger.settle(0, 1000);
+        merger.drain(&mut out);
+        assert!(out.is_empty(), "stream 1 may still bring a twin");
+        merger.push(1, frame(b"x", 103, 203, 9.0));
+        merger.settle(1, 160);
+        merger.drain(&mut out);
+        assert_eq!(out.len(), 1);
+        assert_eq!(out[0].first_sample, 103);
+        merger.push(1, frame(b"x", 104, 204, 20.0));
+        merger.settle(1, 1000);
+        merger.drain(&mut out);
+        assert_eq!(out.len(), 1, "a late twin is not a second frame");
+    }
+
+    #[test]
+    fn equal_bytes_sent_twice_are_two_frames() {
+        let mut merger = Merger::new(1);
+        let mut out = Vec::new();
+        merger.push(0, frame(b"x", 300, 400, 5.0));
+        merger.push(0, frame(b"x", 100, 200, 5.0));
+        merger.settle(0, u64::MAX);
+        merger.drain(&mut out);
+        let firsts: Vec<u64> = out.iter().map(|f| f.first_sample).collect();
+        assert_eq!(firsts, [100, 300]);
+    }
+
+    #[test]
+    fn order_of_time_is_kept_across_streams() {
+        let mut merger = Merger::new(2);
+        let mut out = Vec::new();
+        merger.push(0, frame(b"late", 500, 600, 5.0));
+        merger.settle(0, 700);
+        merger.settle(1, 90);
+        merger.drain(&mut out);
+        assert!(out.is_empty());
+        merger.push(1, frame(b"early", 100, 900, 5.0));
+        merger.settle(1, 700);
+        merger.drain(&mut out);
+        assert_eq!(out.iter().map(|f| f.first_sample).collect::<Vec<_>>(), [100, 500]);
+    }
+}

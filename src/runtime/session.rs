@@ -1,0 +1,281 @@
+//! Runs a source through any number of downlinks into any number of sinks, to the end.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver as ChannelReceiver, bounded};
+use futuresdr::runtime::Flowgraph;
+
+use super::blocks::{CollectorTap, ReceiverBlock, Update};
+use super::feed::Feed;
+use super::outlet::{Outlet, SinkReport};
+use super::{guard, runtime};
+use crate::receiver::merge::Merger;
+use crate::receiver::{Counts, Receiver};
+use crate::sink::Sink;
+use crate::source::Source;
+
+/// Samples in a block read as fast as possible.
+const BLOCK_SAMPLES: usize = 16_384;
+/// Duration of a block of a paced replay.
+const PACED_BLOCK_S: f64 = 0.004;
+/// What a lane holds, in samples, when reading as fast as possible.
+const LANE_SAMPLES: usize = 1 << 19;
+/// What a lane holds, in seconds, of a paced replay.
+const PACED_LANE_S: f64 = 2.0;
+/// Updates on their way to the collector.
+const COLLECTOR_UPDATES: usize = 256;
+
+/// A session could not start or did not get to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The runtime could not be set up, or a flowgraph failed in it.
+    #[error("flowgraph: {0}")]
+    Runtime(String),
+    /// The system has no thread to give.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// How far a running session is, for whoever shows it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Samples read from the source.
+    pub samples: AtomicU64,
+    /// Frames emitted.
+    pub frames: AtomicU64,
+}
+
+/// A source, receivers and sinks, ready to run.
+pub struct Session {
+    /// Samples in.
+    pub source: Box<dyn Source>,
+    /// One per downlink.
+    pub receivers: Vec<Receiver>,
+    /// Frames out.
+    pub sinks: Vec<Box<dyn Sink>>,
+    /// Read in real time instead of as fast as possible.
+    pub paced: bool,
+    /// Told how far it is.
+    pub progress: Arc<Progress>,
+    /// Told, once per sink, that it failed.
+    pub on_sink_error: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+/// What became of one downlink.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DownlinkReport {
+    /// What it counted.
+    pub counts: Counts,
+    /// Why it ended early, if it did.
+    pub failure: Option<String>,
+}
+
+/// What became of a session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// Frames emitted to the sinks.
+    pub frames: u64,
+    /// Samples read.
+    pub samples: u64,
+    /// Duration of the samples.
+    pub signal_s: f64,
+    /// Duration of the session.
+    pub elapsed_s: f64,
+    /// Paced: the most that reading was behind real time.
+    pub behind_s: f64,
+    /// Per receiver, in their order.
+    pub downlinks: Vec<DownlinkReport>,
+    /// Per sink, in their order.
+    pub sinks: Vec<SinkReport>,
+    /// Why reading stopped early, if it did.
+    pub source_failure: Option<String>,
+}
+
+impl Summary {
+    /// Whether everything went to its end.
+    pub fn is_clean(&self) -> bool {
+        self.source_failure.is_none()
+            && self.downlinks.iter().all(|d| d.failure.is_none())
+            && self.sinks.iter().all(|s| s.first_error.is_none() && s.failed == 0)
+    }
+}
+
+impl Session {
+    /// Runs to the end of the source.
+    ///
+    /// Failures of the source, a downlink or a sink end that part alone and are in the summary.
+    ///
+    /// # Errors
+    /// The flowgraphs could not be started.
+    pub fn run(self) -> Result<Summary, SessionError> {
+        let started = Instant::now();
+        let runtime = runtime()?;
+        let sample_rate_hz = self.source.info().sample_rate_hz;
+        let (block_samples, lane_blocks) = if self.paced {
+            let block = ((PACED_BLOCK_S * sample_rate_hz) as usize).max(64);
+            (block, (PACED_LANE_S * sample_rate_hz / block as f64) as usize)
+        } else {
+            (BLOCK_SAMPLES, LANE_SAMPLES / BLOCK_SAMPLES)
+        };
+
+        let mut outlets = Vec::new();
+        for sink in self.sinks {
+            let on_error = self.on_sink_error.clone();
+            outlets.push(Outlet::start(sink, move |text| on_error(text))?);
+        }
+        let downlinks = self.receivers.len();
+        let (updates, collected) = bounded(COLLECTOR_UPDATES);
+        let progress = self.progress.clone();
+        let collector = std::thread::Builder::new()
+            .name("collector".into())
+            .spawn(move || collect(&collected, downlinks, outlets, &progress))?;
+
+        let mut feed = Feed::default();
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut running = Vec::new();
+        for (index, receiver) in self.receivers.into_iter().enumerate() {
+            let failure = Arc::new(OnceLock::new());
+            let lane = feed.subscribe(lane_blocks);
+            let mut flowgraph = Flowgraph::new();
+            let block = flowgraph.add(ReceiverBlock::new(index, lane, receiver, failure.clone()));
+            let tap = flowgraph.add(CollectorTap::new(updates.clone()));
+            let started = flowgraph
+                .message(block, "frames", tap, "updates")
+                .and_then(|()| runtime.start(flowgraph));
+            match started {
+                Ok(flowgraph) => running.push((flowgraph, failure)),
+                Err(error) => return Err(SessionError::Runtime(error.to_string())),
+            }
+        }
+        drop(updates);
+
+        let reader = {
+            let (source, progress, stop, paced) =
+                (self.source, self.progress, stop.clone(), self.paced);
+            std::thread::Builder::new().name("source".into()).spawn(move || {
+                guard(move || read(source, feed, &progress, &stop, block_samples, paced))
+            })?
+        };
+
+        let mut failures = Vec::new();
+        for (flowgraph, failure) in running {
+            let ended = flowgraph.wait();
+            let text = failure.get().cloned().or_else(|| ended.err().map(|e| e.to_string()));
+            failures.push(text);
+        }
+        stop.store(true, Ordering::Relaxed);
+        let read = match reader.join() {
+            Ok(Ok(read)) => read,
+            Ok(Err(text)) => Read { failure: Some(text), ..Read::default() },
+            Err(_) => Read { failure: Some("the reading thread died".into()), ..Read::default() },
+        };
+        let collected = collector
+            .join()
+            .map_err(|_| SessionError::Runtime("the collector's thread died".to_owned()))?;
+        Ok(Summary {
+            frames: collected.frames,
+            samples: read.samples,
+            signal_s: read.samples as f64 / sample_rate_hz,
+            elapsed_s: started.elapsed().as_secs_f64(),
+            behind_s: read.behind.as_secs_f64(),
+            downlinks: collected
+                .counts
+                .into_iter()
+                .zip(failures)
+                .map(|(counts, failure)| DownlinkReport { counts, failure })
+                .collect(),
+            sinks: collected.sinks,
+            source_failure: read.failure,
+        })
+    }
+}
+
+/// What the source's thread has to say in the end.
+#[derive(Debug, Default)]
+struct Read {
+    samples: u64,
+    behind: Duration,
+    failure: Option<String>,
+}
+
+fn read(
+    mut source: Box<dyn Source>,
+    mut feed: Feed,
+    progress: &Progress,
+    stop: &AtomicBool,
+    block_samples: usize,
+    paced: bool,
+) -> Read {
+    let started = Instant::now();
+    let sample_rate_hz = source.info().sample_rate_hz;
+    let mut read = Read::default();
+    loop {
+        let mut block = feed.pool.take();
+        match source.read(&mut block, block_samples) {
+            Ok(true) => {}
+            Ok(false) => return read,
+            Err(error) => {
+                read.failure = Some(error.to_string());
+                return read;
+            }
+        }
+        read.samples += block.samples.len() as u64;
+        progress.samples.store(read.samples, Ordering::Relaxed);
+        if paced {
+            let due = Duration::from_secs_f64(read.samples as f64 / sample_rate_hz);
+            match due.checked_sub(started.elapsed()) {
+                Some(early) => std::thread::sleep(early),
+                None => read.behind = read.behind.max(started.elapsed() - due),
+            }
+        }
+        if !feed.publish(block, stop) {
+            return read;
+        }
+    }
+}
+
+/// What the collector's thread has to say in the end.
+struct Collected {
+    frames: u64,
+    counts: Vec<Counts>,
+    sinks: Vec<SinkReport>,
+}
+
+/// Merges the downlinks in time order and hands every frame to every sink.
+fn collect(
+    updates: &ChannelReceiver<Update>,
+    downlinks: usize,
+    outlets: Vec<Outlet>,
+    progress: &Progress,
+) -> Collected {
+    let mut merger = Merger::new(downlinks);
+    let mut counts = vec![Counts::default(); downlinks];
+    let mut frames = 0;
+    let mut due = Vec::new();
+    let mut emit = |merger: &mut Merger| {
+        merger.drain(&mut due);
+        for frame in due.drain(..) {
+            frames += 1;
+            progress.frames.store(frames, Ordering::Relaxed);
+            let frame = Arc::new(frame);
+            for outlet in &outlets {
+                outlet.send(&frame);
+            }
+        }
+    };
+    while let Ok(update) = updates.recv() {
+        for frame in update.frames {
+            merger.push(update.downlink, frame);
+        }
+        counts[update.downlink] = update.counts;
+        merger.settle(update.downlink, update.settled_sample);
+        emit(&mut merger);
+    }
+    for downlink in 0..downlinks {
+        merger.settle(downlink, u64::MAX);
+    }
+    emit(&mut merger);
+    Collected { frames, counts, sinks: outlets.into_iter().map(Outlet::finish).collect() }
+}

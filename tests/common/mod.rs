@@ -1,0 +1,42 @@
+//! What the black-box tests share.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+
+/// The program.
+pub fn tulpar() -> Command {
+    let mut command = Command::cargo_bin("tulpar").unwrap();
+    // The tests must not depend on the satellites of whoever runs them.
+    command
+        .env("TULPAR_SATELLITES", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/satellites"));
+    command.timeout(std::time::Duration::from_secs(300));
+    command
+}
+
+/// The folder of recordings beside the project: `$TULPAR_SHARED`, or `../shared`. Tests that need
+/// it are skipped, and say so, where it is absent.
+pub fn shared() -> Option<PathBuf> {
+    let folder = std::env::var_os("TULPAR_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    eprintln!("SKIPPED: {} is not there", folder.display());
+    None
+}
+
+/// The frames, in hex, of `--json` output.
+pub fn frames(json_lines: &[u8]) -> Vec<String> {
+    records(json_lines).iter().map(|r| r["frame"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The records of `--json` output.
+pub fn records(json_lines: &[u8]) -> Vec<serde_json::Value> {
+    String::from_utf8(json_lines.to_vec())
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
