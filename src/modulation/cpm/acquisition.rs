@@ -11,10 +11,12 @@ use super::trellis::{Hypothesis, HypothesisBranches, Memory, score};
 
 /// Symbols of the coarse search.
 const COARSE_SYMBOLS: usize = 96;
+/// Symbols on which hypotheses are refined at first.
+const ROUGH_SYMBOLS: usize = 128;
 /// Symbols on which hypotheses are refined.
 const FINE_SYMBOLS: usize = 256;
 /// Symbols on which the clock is refined at last.
-const CLOCK_SYMBOLS: usize = 1024;
+const CLOCK_SYMBOLS: usize = 896;
 /// Fewest symbols that can be acquired.
 pub(super) const LEAST_SYMBOLS: usize = 48;
 
@@ -62,6 +64,8 @@ pub(super) enum Spread {
     /// As `Narrow`, or half a baud to either side: the spectrum may be that of an index near 1, of
     /// which one line is easily taken for the other or for the carrier.
     Lines,
+    /// As `Wide`, or half a baud to either side.
+    Anywhere,
 }
 
 /// The searcher, with its tables.
@@ -184,15 +188,16 @@ impl Acquisition {
         let amplitude = 0.7 * rms * 4.0;
         let mut best = self.coarse(grid, fine, spread, amplitude);
         let mut value = 0.0;
-        for (coordinate, step) in [
-            (Coordinate::Timing, 1.0),
-            (Coordinate::Frequency, 0.006),
-            (Coordinate::Index, 0.02),
-            (Coordinate::Stretch, 0.2 / fine as f64),
-            (Coordinate::Frequency, 0.003),
-            (Coordinate::Timing, 1.0),
+        let rough = fine.min(ROUGH_SYMBOLS);
+        for (coordinate, step, symbols) in [
+            (Coordinate::Timing, 1.0, rough),
+            (Coordinate::Frequency, 0.006, rough),
+            (Coordinate::Index, 0.02, rough),
+            (Coordinate::Stretch, 0.2 / fine as f64, fine),
+            (Coordinate::Frequency, 0.003, fine),
+            (Coordinate::Timing, 1.0, fine),
         ] {
-            (best, value) = self.refine(grid, fine, amplitude, best, coordinate, step);
+            (best, value) = self.refine(grid, symbols, amplitude, best, coordinate, step);
         }
         // The pulse, and the index with it: a wrong pulse shifts the index.
         let candidates: Vec<(Hypothesis, f32)> = (0..PULSES_BT.len())
@@ -209,7 +214,6 @@ impl Acquisition {
         if long > fine {
             let step = 0.2 / long as f64;
             (best, _) = self.refine(grid, long, amplitude, best, Coordinate::Stretch, step);
-            (best, _) = self.refine(grid, long, amplitude, best, Coordinate::Timing, 1.0);
         }
         let quality = f64::from(value / (4.0 * rms));
         Some((best, f64::from(value) * 0.97, quality))
@@ -218,16 +222,15 @@ impl Acquisition {
     /// Every frequency, timing and index on few symbols; then the best few with clocks on many.
     fn coarse(&self, grid: &Grid, fine: usize, spread: Spread, amplitude: f32) -> Hypothesis {
         let symbols = fine.min(COARSE_SYMBOLS);
-        let (centres, reach): (&[f64], i32) = match spread {
-            Spread::Narrow => (&[0.0], 4),
-            Spread::Wide => (&[0.0], 12),
-            Spread::Lines => (&[0.0, -0.5, 0.5], 4),
+        let centres: &[(f64, i32)] = match spread {
+            Spread::Narrow => &[(0.0, 4)],
+            Spread::Wide => &[(0.0, 12)],
+            Spread::Lines => &[(0.0, 4), (-0.5, 4), (0.5, 4)],
+            Spread::Anywhere => &[(0.0, 12), (-0.5, 4), (0.5, 4)],
         };
-        let mut tried: Vec<(f32, Hypothesis)> = Vec::with_capacity(
-            centres.len() * (2 * reach as usize + 1) * 4 * INDICES.len(),
-        );
-        for (c, centre) in centres.iter().enumerate() {
-            for f in -reach..=reach {
+        let mut tried: Vec<(f32, Hypothesis)> = Vec::with_capacity(41 * 4 * INDICES.len());
+        for (c, (centre, reach)) in centres.iter().enumerate() {
+            for f in -reach..=*reach {
                 for quarter in 0..4 {
                     for (group, branches) in self.coarse.iter().enumerate() {
                         if c > 0 && group == 0 {
@@ -253,8 +256,9 @@ impl Acquisition {
                 }
             }
         }
-        tried.sort_by(|a, b| b.0.total_cmp(&a.0));
+        tried.select_nth_unstable_by(SURVIVORS, |a, b| b.0.total_cmp(&a.0));
         tried.truncate(SURVIVORS);
+        tried.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut best = (f32::MIN, tried[0].1);
         let tables: Vec<BranchTable> =
             tried.iter().map(|(_, t)| BranchTable::new(&self.coarse_shape, t.h)).collect();

@@ -36,7 +36,7 @@ const AVERAGED_WINDOWS: u32 = 400;
 /// Beyond this many symbols the acquisition is done near the start.
 const ACQUIRED_WITHIN: f64 = 2500.0;
 /// Coherence below which a tracked signal is given up.
-const LEAST_LOCK: f64 = 0.40;
+const LEAST_LOCK: f64 = 0.55;
 /// Input beyond this magnitude is clipped.
 const LARGEST_INPUT: f32 = 1e4;
 
@@ -60,6 +60,8 @@ struct Tracked {
     /// Symbols of the tracker before this one are not given out.
     first_symbol: usize,
     levels: Option<Levels>,
+    /// Where the burst begins beyond doubt.
+    certain_from: f64,
     /// Sum of the evidence against a burst since it was largest.
     doubt: f32,
     /// Where the evidence against began.
@@ -381,14 +383,26 @@ impl BurstReceiver {
             first: self.first as i64,
             samples: &self.samples[..(end - self.first) as usize],
         };
-        let found = self.acquisition.acquire(
-            &mut self.interpolator,
-            view,
-            carrier,
-            sps,
-            (middle, near as usize),
-            spread,
-        )?;
+        let mut acquire = |spread| {
+            self.acquisition.acquire(
+                &mut self.interpolator,
+                view,
+                carrier,
+                sps,
+                (middle, near as usize),
+                spread,
+            )
+        };
+        let mut found = acquire(spread)?;
+        // A signal with S/(S+N) of the samples' power explains that much of it, or the gate was
+        // wrong about its carrier.
+        let share = levels.map_or(0.6, |l| 1.0 - 1.0 / f64::from(l.ratio));
+        if found.quality < 0.9 * share.sqrt()
+            && let Some(again) = acquire(Spread::Anywhere)
+            && again.quality > found.quality
+        {
+            found = again;
+        }
         if found.quality < LEAST_QUALITY {
             return None;
         }
@@ -407,6 +421,7 @@ impl BurstReceiver {
             run,
             first_symbol: skipped,
             levels,
+            certain_from: burst.0 + 16.0 * sps,
             doubt: 0.0,
             doubt_from: burst.0,
             given: 0,
@@ -451,7 +466,8 @@ impl BurstReceiver {
                 let points = 2 * BLOCK;
                 self.interpolator.grid(view, carrier, from, sps / 2.0, points, &mut self.grid);
                 energies(&self.grid, &mut self.energy);
-                for (k, e) in self.energy.iter().enumerate() {
+                let lead = ((tracked.certain_from - from) / sps).max(0.0) as usize;
+                for (k, e) in self.energy.iter().enumerate().skip(lead) {
                     tracked.doubt -= levels.evidence(*e);
                     if tracked.doubt <= 0.0 {
                         tracked.doubt = 0.0;
