@@ -11,10 +11,12 @@ use super::trellis::{Hypothesis, HypothesisBranches, Memory, score};
 
 /// Symbols of the coarse search.
 const COARSE_SYMBOLS: usize = 96;
+/// Symbols on which hypotheses are refined at first.
+const ROUGH_SYMBOLS: usize = 128;
 /// Symbols on which hypotheses are refined.
 const FINE_SYMBOLS: usize = 256;
 /// Symbols on which the clock is refined at last.
-const CLOCK_SYMBOLS: usize = 1024;
+const CLOCK_SYMBOLS: usize = 896;
 /// Fewest symbols that can be acquired.
 pub(super) const LEAST_SYMBOLS: usize = 48;
 
@@ -22,8 +24,7 @@ pub(super) const LEAST_SYMBOLS: usize = 48;
 const INDICES: [f64; 16] = [
     0.31, 0.35, 0.39, 0.43, 0.47, 0.51, 0.55, 0.59, 0.64, 0.69, 0.75, 0.82, 0.90, 0.98, 1.07, 1.17,
 ];
-/// Coarse frequencies on either side, and their distance in baud.
-const COARSE_FREQUENCIES: i32 = 4;
+/// Distance of coarse frequencies in baud.
 const COARSE_STEP: f64 = 0.02;
 /// Clock hypotheses.
 const STRETCHES: [f64; 5] = [0.0, -0.002, 0.002, -0.004, 0.004];
@@ -51,6 +52,20 @@ pub(super) struct Acquired {
     pub amplitude: f64,
     /// Metric per symbol over the root mean square of the samples: 1 for a signal without noise.
     pub quality: f64,
+}
+
+/// Where the carrier may lie against the one that was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spread {
+    /// Within 0.08 baud: the gate saw this signal and no other.
+    Narrow,
+    /// Within 0.24 baud: the gate saw several together.
+    Wide,
+    /// As `Narrow`, or half a baud to either side: the spectrum may be that of an index near 1, of
+    /// which one line is easily taken for the other or for the carrier.
+    Lines,
+    /// As `Wide`, or half a baud to either side.
+    Anywhere,
 }
 
 /// The searcher, with its tables.
@@ -109,9 +124,7 @@ impl Acquisition {
     }
 
     /// Searches a burst of `symbols` symbols with its middle at `middle` (channel samples).
-    /// `carrier`: where the gate saw it; `two_lines`: its spectrum may be that of an index near 1,
-    /// of which one line is easily taken for the other or for the carrier. `None` if there are too
-    /// few symbols or nothing but silence.
+    /// `carrier`: where the gate saw it. `None` if there are too few symbols or nothing but silence.
     pub fn acquire(
         &mut self,
         interpolator: &mut Interpolator,
@@ -119,7 +132,7 @@ impl Acquisition {
         carrier: Carrier,
         samples_per_symbol: f64,
         (middle, symbols): (f64, usize),
-        two_lines: bool,
+        spread: Spread,
     ) -> Option<Acquired> {
         let usable = symbols * 4 / 5;
         if usable < LEAST_SYMBOLS {
@@ -138,7 +151,7 @@ impl Acquisition {
             span * GRID + 1,
             &mut grid,
         );
-        let found = self.search(&grid, fine, long, two_lines);
+        let found = self.search(&grid, fine, long, spread);
         self.grid = grid;
         let (hypothesis, amplitude, quality) = found?;
         Some(Acquired {
@@ -157,7 +170,7 @@ impl Acquisition {
         grid: &Grid,
         fine: usize,
         long: usize,
-        two_lines: bool,
+        spread: Spread,
     ) -> Option<(Hypothesis, f64, f64)> {
         let half = fine * GRID / 2;
         let around = grid.re.len() / 2 - half..grid.re.len() / 2 + half;
@@ -173,17 +186,18 @@ impl Acquisition {
         let rms = power.sqrt();
         // A carries most of the power; the loops' scale need not be exact here.
         let amplitude = 0.7 * rms * 4.0;
-        let mut best = self.coarse(grid, fine, two_lines, amplitude);
+        let mut best = self.coarse(grid, fine, spread, amplitude);
         let mut value = 0.0;
-        for (coordinate, step) in [
-            (Coordinate::Timing, 1.0),
-            (Coordinate::Frequency, 0.006),
-            (Coordinate::Index, 0.02),
-            (Coordinate::Stretch, 0.2 / fine as f64),
-            (Coordinate::Frequency, 0.003),
-            (Coordinate::Timing, 1.0),
+        let rough = fine.min(ROUGH_SYMBOLS);
+        for (coordinate, step, symbols) in [
+            (Coordinate::Timing, 1.0, rough),
+            (Coordinate::Frequency, 0.006, rough),
+            (Coordinate::Index, 0.02, rough),
+            (Coordinate::Stretch, 0.2 / fine as f64, fine),
+            (Coordinate::Frequency, 0.003, fine),
+            (Coordinate::Timing, 1.0, fine),
         ] {
-            (best, value) = self.refine(grid, fine, amplitude, best, coordinate, step);
+            (best, value) = self.refine(grid, symbols, amplitude, best, coordinate, step);
         }
         // The pulse, and the index with it: a wrong pulse shifts the index.
         let candidates: Vec<(Hypothesis, f32)> = (0..PULSES_BT.len())
@@ -200,20 +214,23 @@ impl Acquisition {
         if long > fine {
             let step = 0.2 / long as f64;
             (best, _) = self.refine(grid, long, amplitude, best, Coordinate::Stretch, step);
-            (best, _) = self.refine(grid, long, amplitude, best, Coordinate::Timing, 1.0);
         }
         let quality = f64::from(value / (4.0 * rms));
         Some((best, f64::from(value) * 0.97, quality))
     }
 
     /// Every frequency, timing and index on few symbols; then the best few with clocks on many.
-    fn coarse(&self, grid: &Grid, fine: usize, two_lines: bool, amplitude: f32) -> Hypothesis {
+    fn coarse(&self, grid: &Grid, fine: usize, spread: Spread, amplitude: f32) -> Hypothesis {
         let symbols = fine.min(COARSE_SYMBOLS);
-        let mut tried: Vec<(f32, Hypothesis)> =
-            Vec::with_capacity(3 * (2 * COARSE_FREQUENCIES as usize + 1) * 4 * INDICES.len());
-        let centres: &[f64] = if two_lines { &[0.0, -0.5, 0.5] } else { &[0.0] };
-        for (c, centre) in centres.iter().enumerate() {
-            for f in -COARSE_FREQUENCIES..=COARSE_FREQUENCIES {
+        let centres: &[(f64, i32)] = match spread {
+            Spread::Narrow => &[(0.0, 4)],
+            Spread::Wide => &[(0.0, 12)],
+            Spread::Lines => &[(0.0, 4), (-0.5, 4), (0.5, 4)],
+            Spread::Anywhere => &[(0.0, 12), (-0.5, 4), (0.5, 4)],
+        };
+        let mut tried: Vec<(f32, Hypothesis)> = Vec::with_capacity(41 * 4 * INDICES.len());
+        for (c, (centre, reach)) in centres.iter().enumerate() {
+            for f in -reach..=*reach {
                 for quarter in 0..4 {
                     for (group, branches) in self.coarse.iter().enumerate() {
                         if c > 0 && group == 0 {
@@ -239,8 +256,9 @@ impl Acquisition {
                 }
             }
         }
-        tried.sort_by(|a, b| b.0.total_cmp(&a.0));
+        tried.select_nth_unstable_by(SURVIVORS, |a, b| b.0.total_cmp(&a.0));
         tried.truncate(SURVIVORS);
+        tried.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut best = (f32::MIN, tried[0].1);
         let tables: Vec<BranchTable> =
             tried.iter().map(|(_, t)| BranchTable::new(&self.coarse_shape, t.h)).collect();

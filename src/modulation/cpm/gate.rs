@@ -54,6 +54,8 @@ pub(super) enum Floor {
 struct Template {
     h: f64,
     weights: Vec<f32>,
+    /// The same over pairs of bins, for detection.
+    pairs: Vec<f32>,
     norm: f32,
 }
 
@@ -221,17 +223,12 @@ impl Gate {
         for (p, s) in spectrum.iter_mut().zip(&self.scratch) {
             *p = s.norm_sqr();
         }
-        // Box-smoothed over half a baud, within the usable band; quantile over frequency.
-        self.values.clear();
-        let (bins, usable) = (self.box_bins, self.usable_bins);
-        let at = |k: isize| k.rem_euclid(n as isize) as usize;
-        let low = -(usable as isize);
-        let mut sum: f32 = (0..bins as isize).map(|i| spectrum[at(low + i)]).sum();
-        for i in 0..=(2 * usable).saturating_sub(bins) as isize {
-            self.values.push(sum);
-            sum += spectrum[at(low + i + bins as isize)] - spectrum[at(low + i)];
+        if self.count % 2 == 0 {
+            self.flat[slot] = self.level(slot);
+        } else {
+            let before = (self.count - 1) % self.ring_windows;
+            self.flat[slot] = self.flat[before as usize];
         }
-        self.flat[slot] = quantile(&mut self.values, 0.25) / (bins as f32 * self.quantile_of_mean);
         if self.count % self.history_stride == 0 {
             let entry = (self.history_filled % self.history_entries as u64) as usize;
             let spectrum = &self.ring[slot * n..(slot + 1) * n];
@@ -244,6 +241,23 @@ impl Gate {
         {
             self.update_floor();
         }
+    }
+
+    /// Level of a spectrum: box-smoothed over half a baud, within the usable band; quantile over
+    /// frequency.
+    fn level(&mut self, slot: usize) -> f32 {
+        let n = self.window.len();
+        let spectrum = &self.ring[slot * n..(slot + 1) * n];
+        self.values.clear();
+        let (bins, usable) = (self.box_bins, self.usable_bins);
+        let at = |k: isize| k.rem_euclid(n as isize) as usize;
+        let low = -(usable as isize);
+        let mut sum: f32 = (0..bins as isize).map(|i| spectrum[at(low + i)]).sum();
+        for i in 0..=(2 * usable).saturating_sub(bins) as isize {
+            self.values.push(sum);
+            sum += spectrum[at(low + i + bins as isize)] - spectrum[at(low + i)];
+        }
+        quantile(&mut self.values, 0.25) / (bins as f32 * self.quantile_of_mean)
     }
 
     /// Whether window `w` can be decided now; `last`: nothing more will come.
@@ -341,11 +355,14 @@ impl Gate {
         if !self.whiten(w, floor) {
             return 0.0;
         }
+        self.values.clear();
+        self.values.extend(self.line.chunks_exact(2).map(|c| c[0] + c[1]));
+        self.values.extend([0.0; LANES]);
         let mut best = f32::MIN;
         for t in DETECTING {
             let template = &self.templates[t];
-            let shifts = 2 * self.search_bins + 3;
-            let top = correlate(&self.line, &template.weights, shifts, 2, None);
+            let shifts = self.search_bins + 2;
+            let top = correlate(&self.values, &template.pairs, shifts, None);
             best = best.max((top - 1.0) / (template.norm * HANN_CORRELATION));
         }
         best
@@ -370,7 +387,7 @@ impl Gate {
         }
         let mut best: Option<(f32, Estimate)> = None;
         for template in &self.templates {
-            correlate(sum, &template.weights, shifts, 1, Some(&mut self.values));
+            correlate(sum, &template.weights, shifts, Some(&mut self.values));
             let v = &self.values;
             let mut top = 1;
             for i in 1..shifts - 1 {
@@ -419,8 +436,11 @@ fn templates(window: &[f32], rate: f64, reach: usize, fft: &Arc<dyn Fft<f32>>) -
                 *w /= sum.max(1e-30);
             }
             let norm = weights.iter().map(|w| w * w).sum::<f32>().sqrt();
-            weights.resize(weights.len().next_multiple_of(8), 0.0);
-            Template { h: *h, weights, norm }
+            let mut pairs: Vec<f32> =
+                weights.chunks(2).map(|c| c.iter().sum::<f32>() * 0.5).collect();
+            weights.resize(weights.len().next_multiple_of(LANES), 0.0);
+            pairs.resize(pairs.len().next_multiple_of(LANES), 0.0);
+            Template { h: *h, weights, pairs, norm }
         })
         .collect()
 }
@@ -430,7 +450,6 @@ fn correlate_body<V: Vector>(
     line: &[f32],
     weights: &[f32],
     shifts: usize,
-    step: usize,
     mut values: Option<&mut Vec<f32>>,
 ) -> f32 {
     let mut best = f32::MIN;
@@ -448,7 +467,7 @@ fn correlate_body<V: Vector>(
         if let Some(values) = &mut values {
             values.push(sum);
         }
-        k += step;
+        k += 1;
     }
     best
 }
@@ -459,19 +478,17 @@ fn correlate_avx2(
     line: &[f32],
     weights: &[f32],
     shifts: usize,
-    step: usize,
     values: Option<&mut Vec<f32>>,
 ) -> f32 {
-    correlate_body::<Avx>(line, weights, shifts, step, values)
+    correlate_body::<Avx>(line, weights, shifts, values)
 }
 
-/// Largest of `Σ weights_i line_{k+i}` over `k = 0, step, … < shifts`; all of them go into `values`.
+/// Largest of `Σ weights_i line_{k+i}` over `0 <= k < shifts`; all of them go into `values`.
 #[allow(unsafe_code)] // the call of a function compiled for AVX2, once AVX2 was detected
 fn correlate(
     line: &[f32],
     weights: &[f32],
     shifts: usize,
-    step: usize,
     mut values: Option<&mut Vec<f32>>,
 ) -> f32 {
     if let Some(values) = &mut values {
@@ -480,8 +497,8 @@ fn correlate(
     #[cfg(target_arch = "x86_64")]
     if has_avx2() {
         // SAFETY: AVX2 was detected.
-        return unsafe { correlate_avx2(line, weights, shifts, step, values) };
+        return unsafe { correlate_avx2(line, weights, shifts, values) };
     }
     let _ = has_avx2;
-    correlate_body::<Lanes>(line, weights, shifts, step, values)
+    correlate_body::<Lanes>(line, weights, shifts, values)
 }

@@ -64,8 +64,17 @@ fn demodulators(
     reception: &Reception,
 ) -> Result<Vec<DemodulatorPlan>, RequestError> {
     check(parameters)?;
-    if reception.input == InputKind::FmAudio {
-        return Ok(vec![fm_audio::plan(parameters, reception)?]);
+    match reception.input {
+        InputKind::Iq => {}
+        InputKind::FmAudio => return Ok(vec![fm_audio::plan(parameters, reception)?]),
+        InputKind::RealIf if reception.intermediate_frequency_hz.is_none() => {
+            return Err(RequestError::new(
+                "intermediate frequency",
+                "no custom says where FSK lies in a real intermediate frequency",
+                "give --intermediate-frequency HZ",
+            ));
+        }
+        InputKind::RealIf => {}
     }
     let rate = parameters.symbol_rate_bd;
     let available = reception.sample_rate_hz;

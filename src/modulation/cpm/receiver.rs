@@ -9,7 +9,7 @@
 
 use num_complex::Complex32;
 
-use super::acquisition::{Acquisition, LEAST_SYMBOLS};
+use super::acquisition::{Acquisition, LEAST_SYMBOLS, Spread};
 use super::gate::{Floor, Gate};
 use super::resample::{Carrier, Grid, Interpolator, Stretch};
 use super::segments::{Levels, energies, levels, segments};
@@ -36,7 +36,7 @@ const AVERAGED_WINDOWS: u32 = 400;
 /// Beyond this many symbols the acquisition is done near the start.
 const ACQUIRED_WITHIN: f64 = 2500.0;
 /// Coherence below which a tracked signal is given up.
-const LEAST_LOCK: f64 = 0.40;
+const LEAST_LOCK: f64 = 0.55;
 /// Input beyond this magnitude is clipped.
 const LARGEST_INPUT: f32 = 1e4;
 
@@ -60,6 +60,8 @@ struct Tracked {
     /// Symbols of the tracker before this one are not given out.
     first_symbol: usize,
     levels: Option<Levels>,
+    /// Where the burst begins beyond doubt.
+    certain_from: f64,
     /// Sum of the evidence against a burst since it was largest.
     doubt: f32,
     /// Where the evidence against began.
@@ -285,12 +287,15 @@ impl BurstReceiver {
             return;
         }
         let mut rest = None;
+        // A burst that fills its stretch to the brim may have been cut by a floor that has risen in
+        // its presence: then the other gate is to look at it, too.
+        let mut whole = true;
         if let Some(estimate) = estimate {
             let carrier = Carrier { at: from, phase: 0.0, frequency: estimate.frequency };
             let end = self.visible_end(last);
             // Energies from a margin before to a margin after.
             let margin = MARGIN_SYMBOLS * sps;
-            let a = (from - margin).max(self.detectors[d].done - 0.5 * margin);
+            let a = (from - margin).max(self.detectors[d].done - 0.5 * margin).max(0.0);
             let b = if unfinished { to } else { (to + margin).min(end as f64) };
             let symbols = ((b - a) / sps).max(0.0) as usize;
             let view = Stretch {
@@ -307,11 +312,17 @@ impl BurstReceiver {
                     .collect(),
                 None => Vec::new(),
             };
+            let brim = 8.0 * sps;
+            whole = bursts.first().is_some_and(|burst| burst.0 > a + brim)
+                && bursts.last().is_some_and(|burst| burst.1 < b - brim);
             if bursts.is_empty() {
                 bursts.push((from.max(a), to.min(b)));
             }
             let two_lines = estimate.h >= 0.8;
+            // Bursts of one stretch may differ in their carriers.
             let count = bursts.len();
+            let spread = if count > 1 { Spread::Wide } else { Spread::Narrow };
+            let spread = if two_lines { Spread::Lines } else { spread };
             for i in 0..count {
                 let burst = bursts[i];
                 let goes_on = unfinished && i + 1 == count && burst.1 > b - 2.0 * margin;
@@ -321,7 +332,7 @@ impl BurstReceiver {
                     burst,
                     (before, after),
                     carrier,
-                    two_lines,
+                    spread,
                     levels,
                     goes_on,
                     end,
@@ -333,7 +344,7 @@ impl BurstReceiver {
             }
         }
         self.detectors[d].done = to;
-        if d == 0 {
+        if d == 0 && (whole || rest.is_some()) {
             self.covered.push((from, to));
         }
         if unfinished {
@@ -353,7 +364,7 @@ impl BurstReceiver {
         burst: (f64, f64),
         (before, after): (f64, f64),
         carrier: Carrier,
-        two_lines: bool,
+        spread: Spread,
         levels: Option<Levels>,
         goes_on: bool,
         end: u64,
@@ -370,14 +381,26 @@ impl BurstReceiver {
             first: self.first as i64,
             samples: &self.samples[..(end - self.first) as usize],
         };
-        let found = self.acquisition.acquire(
-            &mut self.interpolator,
-            view,
-            carrier,
-            sps,
-            (middle, near as usize),
-            two_lines,
-        )?;
+        let mut acquire = |spread| {
+            self.acquisition.acquire(
+                &mut self.interpolator,
+                view,
+                carrier,
+                sps,
+                (middle, near as usize),
+                spread,
+            )
+        };
+        let mut found = acquire(spread)?;
+        // A signal with S/(S+N) of the samples' power explains that much of it, or the gate was
+        // wrong about its carrier.
+        let share = levels.map_or(0.6, |l| 1.0 - 1.0 / f64::from(l.ratio));
+        if found.quality < 0.9 * share.sqrt()
+            && let Some(again) = acquire(Spread::Anywhere)
+            && again.quality > found.quality
+        {
+            found = again;
+        }
         if found.quality < LEAST_QUALITY {
             return None;
         }
@@ -396,8 +419,9 @@ impl BurstReceiver {
             run,
             first_symbol: skipped,
             levels,
+            certain_from: burst.0 + 16.0 * sps,
             doubt: 0.0,
-            doubt_from: burst.1,
+            doubt_from: burst.0,
             given: 0,
         };
         if goes_on {
@@ -440,7 +464,8 @@ impl BurstReceiver {
                 let points = 2 * BLOCK;
                 self.interpolator.grid(view, carrier, from, sps / 2.0, points, &mut self.grid);
                 energies(&self.grid, &mut self.energy);
-                for (k, e) in self.energy.iter().enumerate() {
+                let lead = ((tracked.certain_from - from) / sps).max(0.0) as usize;
+                for (k, e) in self.energy.iter().enumerate().skip(lead) {
                     tracked.doubt -= levels.evidence(*e);
                     if tracked.doubt <= 0.0 {
                         tracked.doubt = 0.0;

@@ -156,7 +156,8 @@ impl Tracker {
         self.carrier.frequency + f64::from(nu) / (2.0 * PI * self.nominal_symbol)
     }
 
-    /// How coherent the last blocks were: near 1 for a signal, some 0.3 for noise.
+    /// How coherent the last blocks were, `(1 + N0/17 Es) / (1 + N0/Es)`: near 1 for a strong signal,
+    /// some 0.5 for noise.
     pub fn lock(&self) -> f64 {
         self.lock
     }
@@ -250,7 +251,7 @@ impl Tracker {
                 .clamp(-LARGEST_STRETCH, LARGEST_STRETCH);
         }
         let coherence = if power > 0.0 { coherent / power } else { 0.0 };
-        self.lock += 0.25 * (coherence - self.lock);
+        self.lock += 0.125 * (coherence - self.lock);
     }
 
     /// Correlator outputs along the path `self.states`, which starts at symbol `low`: prompt and
