@@ -85,7 +85,9 @@ fn test_signals_give_exactly_their_frames() {
 /// a number: at least as many.
 const RECORDINGS: &[(&str, Option<usize>)] = &[
     ("1kuns_pf", None),
+    ("aalto1", Some(1)),
     ("ao27", None),
+    ("astrocast_9k6", None),
     ("az02", None),
     ("by701", None),
     ("ca03", None),
