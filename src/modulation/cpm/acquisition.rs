@@ -180,7 +180,7 @@ impl Acquisition {
             .map(|(r, i)| r * r + i * i)
             .sum::<f32>()
             / (2 * half) as f32;
-        if !(power > 1e-24) || !power.is_finite() {
+        if power.is_nan() || power <= 1e-24 || power.is_infinite() {
             return None;
         }
         let rms = power.sqrt();
@@ -262,20 +262,13 @@ impl Acquisition {
         let mut best = (f32::MIN, tried[0].1);
         let tables: Vec<BranchTable> =
             tried.iter().map(|(_, t)| BranchTable::new(&self.coarse_shape, t.h)).collect();
-        let branches = HypothesisBranches::<4>::new(std::array::from_fn(|i| {
-            (&tables[i], tried[i].1.h)
-        }));
+        let branches =
+            HypothesisBranches::<4>::new(std::array::from_fn(|i| (&tables[i], tried[i].1.h)));
         for stretch in STRETCHES {
             let hypotheses: [Hypothesis; LANES] =
                 std::array::from_fn(|i| Hypothesis { stretch, ..tried[i].1 });
-            let scores = score::<4, 4, false>(
-                grid,
-                &branches,
-                &hypotheses,
-                fine,
-                Memory::COARSE,
-                amplitude,
-            );
+            let scores =
+                score::<4, 4, false>(grid, &branches, &hypotheses, fine, Memory::COARSE, amplitude);
             for (value, hypothesis) in scores.into_iter().zip(hypotheses) {
                 if value > best.0 {
                     best = (value, hypothesis);

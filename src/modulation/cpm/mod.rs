@@ -76,7 +76,7 @@ fn demodulators(
     }
     let rate = parameters.symbol_rate_bd;
     let available = reception.sample_rate_hz;
-    if !(available >= 2.0 * rate) {
+    if available.is_nan() || available < 2.0 * rate {
         return Err(RequestError::new(
             "sample rate",
             format!("{available} Hz is too low for {rate} Bd"),
@@ -86,17 +86,12 @@ fn demodulators(
     // The widest transmitter, or the one that was told if it is wider still.
     let told = parameters.deviation_hz.map_or(0.0, |d| 2.0 * d.abs() / rate);
     let index = if told.is_finite() { told.clamp(LARGEST_INDEX, 3.0) } else { LARGEST_INDEX };
-    let search_hz =
-        if reception.search_hz.is_finite() { reception.search_hz.abs() } else { 0.0 };
+    let search_hz = if reception.search_hz.is_finite() { reception.search_hz.abs() } else { 0.0 };
     let wanted = search_hz + (0.75 + index / 2.0) * rate;
     let half_bandwidth_hz = wanted.min(available / 2.0);
     let min_rate_hz = (2.0 * half_bandwidth_hz).max((4.0 * rate).min(available.max(3.5 * rate)));
-    let channel = Channel {
-        offset_hz: 0.0,
-        half_bandwidth_hz,
-        min_rate_hz,
-        max_rate_hz: 1.6 * min_rate_hz,
-    };
+    let channel =
+        Channel { offset_hz: 0.0, half_bandwidth_hz, min_rate_hz, max_rate_hz: 1.6 * min_rate_hz };
     let make = move |sample_rate_hz: f64| -> Box<dyn crate::modulation::Demodulator> {
         Box::new(BurstReceiver::new(Search {
             sample_rate_hz,

@@ -126,8 +126,7 @@ impl BurstReceiver {
             search.half_bandwidth_hz.min(rate / 2.0) / rate,
             rate,
         );
-        let detector =
-            |floor| Detector { floor, recent: Vec::new(), open: None, done: 0.0 };
+        let detector = |floor| Detector { floor, recent: Vec::new(), open: None, done: 0.0 };
         Self {
             search,
             samples_per_symbol,
@@ -180,8 +179,7 @@ impl BurstReceiver {
     fn decide(&mut self, last: bool, out: &mut Vec<SoftBlock>) {
         let w = self.decided;
         self.decided += 1;
-        let statistics =
-            [Floor::PerBin, Floor::Flat].map(|floor| self.gate.statistic(w, floor));
+        let statistics = [Floor::PerBin, Floor::Flat].map(|floor| self.gate.statistic(w, floor));
         for d in 0..2 {
             self.detect(d, w, statistics, last, out);
         }
@@ -665,4 +663,3 @@ impl Demodulator for BurstReceiver {
         (settled - (MARGIN_SYMBOLS + LEAD_SYMBOLS) * self.samples_per_symbol).max(0.0)
     }
 }
-

@@ -186,10 +186,8 @@ fn mix(x: &[Complex32], phase: f64, frequency: f64, re: &mut [f32], im: &mut [f3
         let (mut p_re, mut p_im) = turn(phase + frequency * at as f64);
         for (c, chunk) in block.chunks(8).enumerate() {
             for (i, v) in chunk.iter().enumerate() {
-                let (r, m) = (
-                    p_re * lane_re[i] - p_im * lane_im[i],
-                    p_re * lane_im[i] + p_im * lane_re[i],
-                );
+                let (r, m) =
+                    (p_re * lane_re[i] - p_im * lane_im[i], p_re * lane_im[i] + p_im * lane_re[i]);
                 re[at + c * 8 + i] = v.re * r - v.im * m;
                 im[at + c * 8 + i] = v.re * m + v.im * r;
             }

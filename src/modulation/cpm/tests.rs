@@ -8,9 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::FSK;
-use crate::modulation::{
-    Demodulator, InputKind, Parameters, Preference, Reception, SoftBlock,
-};
+use crate::modulation::{Demodulator, InputKind, Parameters, Preference, Reception, SoftBlock};
 
 /// A transmission and its reception.
 struct Link {

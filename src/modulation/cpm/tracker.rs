@@ -16,9 +16,7 @@ use std::f64::consts::PI;
 use super::acquisition::Acquired;
 use super::pulse::{BRANCH_SAMPLES, BranchTable, PULSE_SYMBOLS, PulseShape};
 use super::resample::{Carrier, GRID, Grid, Interpolator, Stretch};
-use super::trellis::{
-    Memory, STATES, StateBranches, Trellis, reliabilities, trace_back,
-};
+use super::trellis::{Memory, STATES, StateBranches, Trellis, reliabilities, trace_back};
 
 /// Symbols in a block.
 pub(super) const BLOCK: usize = 64;
