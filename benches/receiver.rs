@@ -76,11 +76,7 @@ fn main() {
             24,
             3.0,
         ),
-        (
-            Scenario { name: "BPSK 9600 Bd, AX.25 G3RUH", modulation: "BPSK", ..fsk },
-            60,
-            12.0,
-        ),
+        (Scenario { name: "BPSK 9600 Bd, AX.25 G3RUH", modulation: "BPSK", ..fsk }, 60, 12.0),
         (
             Scenario { name: "BPSK 9600 Bd, CCSDS Concatenated", modulation: "BPSK", ..coded },
             24,

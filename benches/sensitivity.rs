@@ -14,8 +14,8 @@
 
 mod scenario;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -132,11 +132,7 @@ fn rows() -> Vec<Row> {
             gr_satellites_db: Some(7.9),
         },
         Row {
-            scenario: Scenario {
-                name: "BPSK, AX.25 G3RUH",
-                modulation: "BPSK",
-                ..base.clone()
-            },
+            scenario: Scenario { name: "BPSK, AX.25 G3RUH", modulation: "BPSK", ..base.clone() },
             limit_db: 7.1,
             gr_satellites_db: Some(8.2),
         },
@@ -214,8 +210,7 @@ fn crossing(points: &[Point], loss: f64) -> Option<f64> {
 }
 
 fn main() {
-    let arguments: Vec<String> =
-        std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let full = arguments.iter().any(|a| a == "--full");
     let words: Vec<String> =
         arguments.iter().filter(|a| !a.starts_with("--")).map(|a| a.to_lowercase()).collect();
@@ -248,8 +243,12 @@ fn main() {
     });
 
     let figure = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), |v| format!("{v:.1}"));
-    println!("Es/N0 in dB at which so many frames are lost; ideal channel, {frames} frames a point\n");
-    println!("| signal | gr-satellites, 50 % | limit, 50 % | 50 % | behind the limit | 10 % | 1 % | wrong frames |");
+    println!(
+        "Es/N0 in dB at which so many frames are lost; ideal channel, {frames} frames a point\n"
+    );
+    println!(
+        "| signal | gr-satellites, 50 % | limit, 50 % | 50 % | behind the limit | 10 % | 1 % | wrong frames |"
+    );
     println!("|---|---|---|---|---|---|---|---|");
     let mut results = results.into_inner().unwrap();
     for (row, points) in rows.iter().zip(&mut results) {

@@ -28,6 +28,7 @@ mod trellis;
 use crate::error::RequestError;
 use crate::modulation::{
     Channel, DemodulatorPlan, Descriptor, InputKind, Modulator, Parameters, Reception, fm_audio,
+    psk,
 };
 use modulator::CpmModulator;
 use receiver::{BurstReceiver, Search};
@@ -66,13 +67,14 @@ fn demodulators(
     match reception.input {
         InputKind::Iq => {}
         InputKind::FmAudio => return Ok(vec![fm_audio::plan(parameters, reception)?]),
-        InputKind::RealIf => {
+        InputKind::RealIf if reception.intermediate_frequency_hz.is_none() => {
             return Err(RequestError::new(
-                "input",
-                "FSK is not received from a real intermediate frequency",
-                "accepted: iq, fm-audio",
+                "intermediate frequency",
+                "no custom says where FSK lies in a real intermediate frequency",
+                "give --intermediate-frequency HZ",
             ));
         }
+        InputKind::RealIf => {}
     }
     let rate = parameters.symbol_rate_bd;
     let available = reception.sample_rate_hz;
@@ -90,8 +92,12 @@ fn demodulators(
     let wanted = search_hz + (0.75 + index / 2.0) * rate;
     let half_bandwidth_hz = wanted.min(available / 2.0);
     let min_rate_hz = (2.0 * half_bandwidth_hz).max((4.0 * rate).min(available.max(3.5 * rate)));
-    let channel =
-        Channel { offset_hz: 0.0, half_bandwidth_hz, min_rate_hz, max_rate_hz: 1.6 * min_rate_hz };
+    let channel = Channel {
+        offset_hz: reception.intermediate_frequency_hz.unwrap_or(0.0),
+        half_bandwidth_hz,
+        min_rate_hz,
+        max_rate_hz: 1.6 * min_rate_hz,
+    };
     let make = move |sample_rate_hz: f64| -> Box<dyn crate::modulation::Demodulator> {
         Box::new(BurstReceiver::new(Search {
             sample_rate_hz,
@@ -100,7 +106,12 @@ fn demodulators(
             half_bandwidth_hz,
         }))
     };
-    Ok(vec![DemodulatorPlan { channel, make: Box::new(make) }])
+    let mut plans = vec![DemodulatorPlan { channel, make: Box::new(make) }];
+    if reception.preference.differential {
+        // The index is not known: if it is 1/2, the framing gains 2.4 dB from phase symbols.
+        plans.push(psk::msk_plan(parameters, reception)?);
+    }
+    Ok(plans)
 }
 
 fn modulator(parameters: &Parameters) -> Result<Box<dyn Modulator>, RequestError> {

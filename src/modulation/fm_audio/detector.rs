@@ -227,8 +227,9 @@ fn solve(
         }
         for row in i + 1..UNKNOWNS {
             let factor = matrix[row][i] / pivot;
-            for column in i..UNKNOWNS {
-                matrix[row][column] -= factor * matrix[i][column];
+            let above = matrix[i];
+            for (cell, above) in matrix[row].iter_mut().zip(above).skip(i) {
+                *cell -= factor * above;
             }
             vector[row] -= factor * vector[i];
         }

@@ -131,10 +131,9 @@ mod tests {
                 let sample = block.first_sample + i as f64 * block.samples_per_symbol;
                 let symbol = sample / samples_per_symbol - silence as f64 - 0.5;
                 let nearest = symbol.round();
-                if nearest >= 0.0 && (symbol - nearest).abs() < 0.4 {
-                    if let Some(bit) = bits.get(nearest as usize) {
-                        right[nearest as usize] |= (*llr < 0.0) == (*bit == 1);
-                    }
+                let near = nearest >= 0.0 && (symbol - nearest).abs() < 0.4;
+                if let Some(bit) = bits.get(nearest as usize).filter(|_| near) {
+                    right[nearest as usize] |= (*llr < 0.0) == (*bit == 1);
                 }
             }
         }
@@ -263,7 +262,7 @@ mod tests {
             assert_eq!(pair[1].first_symbol, pair[0].first_symbol + pair[0].llr.len() as u64);
             let advance = pair[1].first_sample - pair[0].first_sample;
             let expected = 5.0 * pair[0].llr.len() as f64;
-            assert!((advance - expected).abs() < 1.0, "{advance} for {expected}");
+            assert!((advance - expected).abs() < 2.0, "{advance} for {expected}");
         }
         assert!(run.last().unwrap().end);
         let block = run[run.len() / 2];

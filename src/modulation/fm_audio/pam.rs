@@ -29,8 +29,8 @@ use super::timing::{
 use crate::modulation::{Mapping, SoftBlock};
 
 /// Steadiness of a wide window at which a track begins. It is the same for noise of any spectrum,
-/// which exceeds it in one of 1000 windows.
-const STEADINESS_ON: f32 = 0.35;
+/// which exceeds it in one of some 500 windows.
+const STEADINESS_ON: f32 = 0.39;
 /// Coherence at which a track begins though the wide window is not steady: a short burst.
 const COHERENCE_ON: f32 = 0.30;
 /// Coherence at which a window counts against a track that it does not agree with.
@@ -54,10 +54,12 @@ const HARMONY_START: f64 = 0.8;
 const FIT_HOPS: i64 = 16;
 /// Symbols before the first and after the last believed window's middle.
 const MARGIN_HOPS: i64 = 6;
+/// Tracks begin at least this far from each other.
+const BIRTH_HOPS: i64 = 4;
 /// Least gain of the causal prediction of the phase; it begins with that of a mean.
 const PHASE_GAIN: f64 = 0.08;
-/// Largest clock deviation followed.
-const RATE_LIMIT: f64 = 0.006;
+/// Largest clock deviation followed. Transmitters 0.8 % off their nominal symbol rate fly.
+const RATE_LIMIT: f64 = 0.012;
 
 /// Symbols per detection.
 const BLOCK_SYMBOLS: usize = 192;
@@ -121,6 +123,8 @@ pub(in crate::modulation) struct PamReceiver {
     past: VecDeque<WindowTiming>,
     tracks: Vec<Track>,
     next_run: u64,
+    /// Hop in which the youngest track began.
+    last_birth: i64,
     workspace: Workspace,
     /// Frequency of a sample's value 1 where the track's deviation is 1.
     deviation_hz: f64,
@@ -149,6 +153,7 @@ impl PamReceiver {
             past: VecDeque::with_capacity(BACKWARD_HOPS + 1),
             tracks: Vec::new(),
             next_run: 0,
+            last_birth: -BIRTH_HOPS * 8,
             workspace: Workspace::default(),
             deviation_hz: deviation_hz.abs(),
             inverted,
@@ -202,6 +207,7 @@ impl PamReceiver {
         self.past.clear();
         self.first = 0;
         self.hop = 0;
+        self.last_birth = -BIRTH_HOPS * 8;
     }
 
     /// See [`crate::modulation::Demodulator::settled_sample`].
@@ -222,7 +228,8 @@ impl PamReceiver {
         }
         let strong = window.coherence >= COHERENCE_ON
             || window.steadiness >= STEADINESS_ON && window.coherence >= COHERENCE_HOLD;
-        if strong && !taken {
+        if strong && !taken && window.hop >= self.last_birth + BIRTH_HOPS {
+            self.last_birth = window.hop;
             tracks.push(Track::new(self.next_run, window, &self.past));
             self.next_run += 1;
         }
@@ -405,10 +412,10 @@ impl Track {
             }
         }
         // The slope is better known than from one window if there were others.
-        let phase = fitted_phase(readings.iter(), window.hop);
-        let slope = phase - fitted_phase(readings.iter(), window.hop - 1);
-        let mut prediction = Prediction::new(phase, slope);
-        prediction.taken = backward.taken;
+        let near = |r: &&Reading| window.hop - r.hop <= FIT_HOPS;
+        let phase = |hop| fitted_phase(readings.iter().filter(near), hop);
+        let slope = phase(window.hop) - phase(window.hop - 1);
+        let prediction = Prediction::new(window.phase, slope);
         Self {
             run,
             readings,

@@ -31,9 +31,9 @@ pub(super) const WINDOW_HOPS: usize = 8;
 /// Hops in a wide window, around the same middle.
 pub(super) const WIDE_HOPS: usize = 16;
 /// Clock deviations tried.
-const RATES: usize = 7;
+const RATES: usize = 15;
 /// Largest clock deviation tried.
-const RATE_LIMIT: f64 = 0.0045;
+const RATE_LIMIT: f64 = 0.0105;
 /// Half the length of the band-pass, in samples.
 const HALF: usize = 8;
 /// Middle of the band-pass against the symbol rate. Half the symbol rate would be the middle of
@@ -55,7 +55,7 @@ pub(super) struct WindowTiming {
     pub steadiness: f32,
     /// Symbols begun at the middle, modulo 1: the symbol grid θ(n) = n/4 + phase.
     pub phase: f64,
-    /// Relative deviation of the clock.
+    /// Relative deviation of the clock, from the wide window.
     pub rate: f64,
 }
 
@@ -146,8 +146,8 @@ impl TimingLine {
         self.power = 0.0;
         self.filled = 0;
         self.hops += 1;
-        let (rate, sum) = self.best((WIDE_HOPS - WINDOW_HOPS) / 2, WINDOW_HOPS);
-        let (_, wide) = self.best(0, WIDE_HOPS);
+        let (_, sum) = self.best((WIDE_HOPS - WINDOW_HOPS) / 2, WINDOW_HOPS);
+        let (rate, wide) = self.best(0, WIDE_HOPS);
         let energy: f32 = self.window.iter().map(Complex32::norm_sqr).sum();
         out.push(WindowTiming {
             hop: self.hops - WIDE_HOPS as i64 / 2,
@@ -187,7 +187,9 @@ pub(super) struct Reading {
 }
 
 /// Prior weight of the windows' own rates against the slope of their phases.
-const RIDGE: f64 = 5.0;
+const RIDGE: f64 = 3.0;
+/// Readings whose rates weigh as much as the expectation that the clock is nominal.
+const NOMINAL_READINGS: f64 = 8.0;
 
 /// Timing phase at the beginning of `hop`, from a weighted line through `readings`.
 pub(super) fn fitted_phase<'a>(
@@ -195,7 +197,9 @@ pub(super) fn fitted_phase<'a>(
     hop: i64,
 ) -> f64 {
     let (mut w, mut x, mut y, mut slope) = (0.0, 0.0, 0.0, 0.0);
+    let mut count = 0.0;
     for r in readings.clone() {
+        count += 1.0;
         w += r.weight;
         x += r.weight * (r.hop - hop) as f64;
         y += r.weight * r.phase;
@@ -204,7 +208,8 @@ pub(super) fn fitted_phase<'a>(
     if w <= 0.0 {
         return 0.0;
     }
-    let (x, y, slope) = (x / w, y / w, slope / w);
+    let (x, y) = (x / w, y / w);
+    let slope = slope / w * count / (count + NOMINAL_READINGS);
     let (mut xx, mut xy) = (RIDGE, RIDGE * slope);
     for r in readings {
         let dx = (r.hop - hop) as f64 - x;
@@ -228,7 +233,7 @@ mod tests {
                 if state >> 31 == 0 { 1.0 } else { -1.0 }
             })
             .collect();
-        for (offset, rate) in [(0.0, 0.0), (0.3, 0.003), (-0.4, -0.0045)] {
+        for (offset, rate) in [(0.0, 0.0), (0.3, 0.003), (-0.4, -0.0045), (0.1, 0.009)] {
             // Raised-cosine pulses of two symbols on an offset of 3.
             let samples: Vec<f32> = (0..6000)
                 .map(|n| {

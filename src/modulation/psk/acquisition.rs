@@ -20,6 +20,8 @@ use super::pulse::Pulse;
 
 /// Signals looked at per window.
 const CANDIDATES: usize = 2;
+/// Unmodulated carriers passed over per window.
+const CARRIERS: usize = 2;
 /// Two signals closer than this (in symbol rates) are not told apart.
 const SEPARATION: f64 = 0.75;
 /// Coarse bins of the power spectrum per symbol rate.
@@ -187,8 +189,12 @@ impl Acquisition {
                 .windows(template.len())
                 .map(|w| w.iter().zip(template).map(|(p, t)| p * t).sum::<f32>()),
         );
-        let mut taken: [Option<i64>; CANDIDATES] = [None; CANDIDATES];
-        for slot in 0..CANDIDATES {
+        let mut taken: [Option<i64>; CANDIDATES + CARRIERS] = [None; CANDIDATES + CARRIERS];
+        let mut looked_at = 0;
+        for slot in 0..taken.len() {
+            if looked_at == CANDIDATES {
+                break;
+            }
             let bins = self.sample_rate_hz / length as f64 * group as f64;
             let apart = (SEPARATION * self.target.symbol_rate_bd / bins) as i64;
             let scores = &self.scores;
@@ -205,14 +211,15 @@ impl Acquisition {
             }
             taken[slot] = Some(best as i64);
             let centre = (best as i64 - self.reach) * group + (group - 1) / 2;
-            if let Some(detection) = self.confirm(centre) {
-                out.push(detection);
-            }
+            let Some(power) = self.cut_out(centre) else { continue };
+            looked_at += 1;
+            out.extend(self.confirm(centre, power));
         }
     }
 
-    /// Looks for the line of the squared signal around bin `centre`.
-    fn confirm(&mut self, centre: i64) -> Option<Detection> {
+    /// Cuts the band around bin `centre` out and matches it to the pulse. Its power; `None` if
+    /// there is nothing, or nothing but a carrier.
+    fn cut_out(&mut self, centre: i64) -> Option<f32> {
         let length = self.spectrum.len() as i64;
         let half = self.amplitude.len() as i64 / 2;
         let band = self.band.len() as i64;
@@ -228,9 +235,12 @@ impl Acquisition {
             previous = [p, previous[0]];
             self.band[k.rem_euclid(band) as usize] = x * amplitude;
         }
-        if power <= 0.0 || power.is_nan() || line > CARRIER_SHARE * power {
-            return None;
-        }
+        (power > 0.0 && line <= CARRIER_SHARE * power).then_some(power)
+    }
+
+    /// Looks for the line of the squared signal in the band cut out around bin `centre`.
+    fn confirm(&mut self, centre: i64, power: f32) -> Option<Detection> {
+        let length = self.spectrum.len() as i64;
         let scale = power.sqrt().recip();
         self.inverse.process_with_scratch(&mut self.band, &mut self.scratch);
         let mut best: Option<(f32, f64)> = None;

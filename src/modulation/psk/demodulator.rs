@@ -79,6 +79,8 @@ pub struct PskDemodulator {
 impl PskDemodulator {
     /// A demodulator for samples at `sample_rate_hz`.
     pub fn new(settings: Settings, sample_rate_hz: f64) -> Self {
+        let least = settings.symbol_rate_bd * 1.5;
+        let sample_rate_hz = if sample_rate_hz >= least { sample_rate_hz } else { least };
         let samples_per_symbol = sample_rate_hz / settings.symbol_rate_bd;
         let acquisition = Acquisition::new(settings.target(), sample_rate_hz);
         let pieces = PieceDemodulator::new(&settings, sample_rate_hz);

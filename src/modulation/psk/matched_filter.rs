@@ -70,6 +70,9 @@ pub struct MatchedFilter {
     half: usize,
     coefficients: Vec<f32>,
     samples_per_symbol: f64,
+    rectangular: bool,
+    /// Where the first point of the last grid lies in `mixed`.
+    origin: f64,
     /// Mixed samples with zeros around, re and im interleaved; kept to be used again.
     mixed: Vec<f32>,
 }
@@ -103,6 +106,8 @@ impl MatchedFilter {
             half,
             coefficients,
             samples_per_symbol,
+            rectangular: *pulse == Pulse::Rectangular,
+            origin: 0.0,
             mixed: Vec::new(),
         }
     }
@@ -135,7 +140,27 @@ impl MatchedFilter {
             half: self.half,
         };
         filter(&mixed, &self.coefficients, grid, out);
+        self.origin = grid.first;
         self.mixed = mixed;
+    }
+
+    /// Filters once more at exactly these points of the last grid, where an interpolator would
+    /// not do: the corners of a matched rectangle are too sharp for it.
+    pub fn refine(&self, points: &[f64], out: &mut [Complex32]) {
+        if !self.rectangular {
+            return;
+        }
+        let step = self.samples_per_symbol / GRID as f64;
+        for (point, y) in points.iter().zip(out) {
+            let grid = Grid {
+                first: self.origin + point * step,
+                step: 0.0,
+                phase_bits: self.phase_bits,
+                stride: self.stride,
+                half: self.half,
+            };
+            filter(&self.mixed, &self.coefficients, grid, std::slice::from_mut(y));
+        }
     }
 }
 

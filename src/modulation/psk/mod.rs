@@ -40,8 +40,9 @@ use crate::error::RequestError;
 
 /// Roll-off assumed if none is given.
 const ROLL_OFF: f64 = 0.35;
-/// Rectangular symbols through a filter of about a symbol rate (which every channel is) are matched
-/// within 0.15 dB by a root raised cosine of this roll-off. It is tried unless a roll-off is given.
+/// Symbols that a transmitter leaves rectangular and a channel of about a symbol rate rounds are
+/// matched within 0.15 dB by a root raised cosine of this roll-off; where the channel is wider, a
+/// rectangle does it. Unless a roll-off is given the eye decides.
 const WIDE_ROLL_OFF: f64 = 0.7;
 /// Bandwidth-time product assumed for MSK-type signals if none is given.
 const BT: f64 = 0.5;
@@ -168,7 +169,8 @@ impl Settings {
             let pulse = Pulse::from_roll_off(parameters.roll_off.unwrap_or(ROLL_OFF));
             match parameters.roll_off {
                 Some(roll_off) if roll_off > 0.0 => vec![pulse],
-                _ => vec![pulse, Pulse::from_roll_off(WIDE_ROLL_OFF)],
+                Some(_) => vec![pulse, Pulse::from_roll_off(WIDE_ROLL_OFF)],
+                None => vec![pulse, Pulse::from_roll_off(WIDE_ROLL_OFF), Pulse::Rectangular],
             }
         };
         if coded {
@@ -176,7 +178,7 @@ impl Settings {
         }
         Self {
             symbol_rate_bd: baud,
-            search_hz: reception.search_hz.abs(),
+            search_hz: search_hz(reception),
             pulses,
             msk,
             mapping,
@@ -200,7 +202,12 @@ impl Settings {
                 ((0.5 * drifting) as usize).clamp(48, 96)
             },
             decision_window_symbols: if coded { 0 } else { 64 },
-            piece_symbols: if coded && baud >= 4800.0 { 32_768 } else { 12_288 },
+            // A few seconds: symbols are handed on a piece at a time.
+            piece_symbols: if coded {
+                (3.4 * baud).clamp(8192.0, 32_768.0) as usize
+            } else {
+                (1.5 * baud).clamp(2560.0, 12_288.0) as usize
+            },
             margin_symbols: if coded { 4096 } else { 640 },
         }
     }
@@ -218,7 +225,13 @@ impl Settings {
     }
 }
 
-/// Frequency of the carrier in the input, and how far the input's band reaches around it.
+fn search_hz(reception: &Reception) -> f64 {
+    if reception.search_hz.is_finite() { reception.search_hz.abs() } else { 0.0 }
+}
+
+/// Frequency of the carrier in the input, and how far the input's band reaches from it: on both
+/// sides of complex inputs, on the further side of real ones, of which the tuner takes what is
+/// there.
 fn carrier_and_band(parameters: &Parameters, reception: &Reception) -> (f64, f64) {
     let nyquist = 0.5 * reception.sample_rate_hz;
     match reception.input {
@@ -226,7 +239,7 @@ fn carrier_and_band(parameters: &Parameters, reception: &Reception) -> (f64, f64
         InputKind::RealIf | InputKind::FmAudio => {
             let custom = if parameters.symbol_rate_bd <= 2400.0 { 1500.0 } else { 12_000.0 };
             let carrier = reception.intermediate_frequency_hz.unwrap_or(custom);
-            (carrier, carrier.min(nyquist - carrier))
+            (carrier, carrier.max(nyquist - carrier))
         }
     }
 }
@@ -252,7 +265,7 @@ fn plan(
     }
     let rectangular = !msk && parameters.roll_off.is_some_and(|r| r <= 0.0);
     let reach = if rectangular { 1.5 } else { 0.75 };
-    let half_bandwidth_hz = (reception.search_hz.abs() + reach * baud).min(band_hz);
+    let half_bandwidth_hz = (search_hz(reception) + reach * baud).min(band_hz);
     let least = MIN_SAMPLES_PER_SYMBOL * baud;
     let min_rate_hz =
         (2.0 * half_bandwidth_hz).max(4.0 * baud).min(reception.sample_rate_hz).max(least);

@@ -141,6 +141,9 @@ impl PieceDemodulator {
         let clock = timing::estimate(&self.grid, self.msk, self.timing_window_blocks);
         let mut piece = Piece { coarse_hz: coarse_hz.clone(), filter, ..Piece::default() };
         self.interpolator.symbols(&self.grid, &clock, &mut piece.symbols, &mut piece.positions);
+        if let Some(matched) = self.filters.get(filter) {
+            matched.refine(&piece.positions, &mut piece.symbols);
+        }
         for p in &mut piece.positions {
             *p = (first_point as f64 + *p) * step;
         }

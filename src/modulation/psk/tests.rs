@@ -393,6 +393,22 @@ fn noise_invents_next_to_nothing() {
 }
 
 #[test]
+fn two_signals_beside_a_strong_carrier_are_received() {
+    let first = Signal { offset_hz: -3000.0, ..Signal::new(1200.0, 16_000.0, 1500, 12.0) };
+    let second = Signal { offset_hz: 2500.0, seed: 2, ..first.clone() };
+    let ((mut samples, phases), (others, other_phases)) = (first.make(), second.make());
+    for (n, (x, y)) in samples.iter_mut().zip(&others).enumerate() {
+        *x += y + 0.15 * Complex32::cis((TAU * 0.001 * n as f64) as f32);
+    }
+    let runs = first.receive(&samples, false);
+    for (signal, phases) in [(&first, &phases), (&second, &other_phases)] {
+        let least = runs.iter().map(|r| errors(r, phases, signal).0).min();
+        assert!(least.is_some_and(|wrong| wrong < 5), "{least:?} in {} runs", runs.len());
+    }
+    assert!(runs.len() < 5, "{}", runs.len());
+}
+
+#[test]
 fn garbage_is_survived() {
     let signal = Signal::new(9600.0, 38_400.0, 0, 0.0);
     let inputs: Vec<Vec<Complex32>> =
@@ -421,6 +437,13 @@ fn garbage_is_survived() {
             }
         }
     }
+    let odd = Reception { search_hz: f64::NAN, ..signal.reception(false) };
+    for rate in [0.0, f64::NAN, 10_000.0] {
+        let plan = plan(&signal.parameters, &odd, Mapping::Direct, false).unwrap();
+        let mut demodulator = (plan.make)(rate);
+        demodulator.push(&inputs[6], &mut Vec::new());
+        demodulator.finish(&mut Vec::new());
+    }
     let (mut samples, phases) = Signal::new(9600.0, 38_400.0, 3000, 15.0).make();
     for x in &mut samples {
         // Clipped hard.
@@ -442,5 +465,5 @@ fn what_does_not_fit_the_input_is_refused() {
         Reception { input: InputKind::RealIf, sample_rate_hz: 48_000.0, ..signal.reception(false) };
     let plans = (DBPSK.demodulators)(&Parameters::new(1200.0), &real).unwrap();
     assert_eq!(plans[0].channel.offset_hz, 1500.0);
-    assert_eq!(plans[0].channel.half_bandwidth_hz, 1500.0);
+    assert_eq!(plans[0].channel.half_bandwidth_hz, 5900.0);
 }
