@@ -180,7 +180,7 @@ impl Acquisition {
             .map(|(r, i)| r * r + i * i)
             .sum::<f32>()
             / (2 * half) as f32;
-        if !(power > 1e-24) || !power.is_finite() {
+        if power.is_nan() || power <= 1e-24 || power.is_infinite() {
             return None;
         }
         let rms = power.sqrt();

@@ -223,13 +223,13 @@ impl Gate {
         for (p, s) in spectrum.iter_mut().zip(&self.scratch) {
             *p = s.norm_sqr();
         }
-        if self.count % 2 == 0 {
+        if self.count.is_multiple_of(2) {
             self.flat[slot] = self.level(slot);
         } else {
             let before = (self.count - 1) % self.ring_windows;
             self.flat[slot] = self.flat[before as usize];
         }
-        if self.count % self.history_stride == 0 {
+        if self.count.is_multiple_of(self.history_stride) {
             let entry = (self.history_filled % self.history_entries as u64) as usize;
             let spectrum = &self.ring[slot * n..(slot + 1) * n];
             self.history[entry * n..(entry + 1) * n].copy_from_slice(spectrum);
@@ -237,7 +237,7 @@ impl Gate {
         }
         self.count += 1;
         if self.count == self.warm_up
-            || (self.count > self.warm_up && self.count % self.update == 0)
+            || (self.count > self.warm_up && self.count.is_multiple_of(self.update))
         {
             self.update_floor();
         }
@@ -303,7 +303,7 @@ impl Gate {
 
     /// Level of the flat floor around window `w`; refreshed every 16 windows.
     fn flat_floor(&mut self, w: u64) -> f32 {
-        if w % 16 == 0 || self.flat_floor <= 0.0 {
+        if w.is_multiple_of(16) || self.flat_floor <= 0.0 {
             let oldest = self.count.saturating_sub(self.ring_windows);
             let from = w.saturating_sub(self.half_second).max(oldest);
             let to = (w + self.half_second + 1).min(self.count);

@@ -98,8 +98,8 @@ impl Vector for Lanes {
     #[inline(always)]
     fn choose(self, a: Self, b: Self) -> Self {
         let mut r = [0.0; LANES];
-        for i in 0..LANES {
-            r[i] = if self.0[i] >= 0.0 { a.0[i] } else { b.0[i] };
+        for (i, r) in r.iter_mut().enumerate() {
+            *r = if self.0[i] >= 0.0 { a.0[i] } else { b.0[i] };
         }
         Self(r)
     }
@@ -117,7 +117,7 @@ impl Vector for Lanes {
     fn not_positive(self) -> u8 {
         let mut bits = 0u8;
         for (n, x) in self.0.iter().enumerate() {
-            bits |= u8::from(!(*x >= 0.0)) << n;
+            bits |= u8::from(x.is_nan() || *x < 0.0) << n;
         }
         bits
     }

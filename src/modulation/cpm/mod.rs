@@ -78,7 +78,7 @@ fn demodulators(
     }
     let rate = parameters.symbol_rate_bd;
     let available = reception.sample_rate_hz;
-    if !(available >= 2.0 * rate) {
+    if available.is_nan() || available < 2.0 * rate {
         return Err(RequestError::new(
             "sample rate",
             format!("{available} Hz is too low for {rate} Bd"),

@@ -78,6 +78,8 @@ struct Open {
     from: f64,
     spectrum: Vec<f32>,
     windows: u32,
+    /// The flat floor keeps it open as well.
+    sustained: bool,
     tracked: Option<Box<Tracked>>,
 }
 
@@ -217,6 +219,7 @@ impl BurstReceiver {
                     from: (first_window as f64 * hop).max(detector.done),
                     spectrum: Vec::new(),
                     windows: 0,
+                    sustained: false,
                     tracked: None,
                 };
                 for v in first_window..=w {
@@ -228,7 +231,7 @@ impl BurstReceiver {
             return;
         };
         // A signal that is being tracked may outlive the floor per bin, which adapts to it.
-        let alive = if open.tracked.is_some() {
+        let alive = if open.tracked.is_some() || open.sustained {
             statistics[0].max(statistics[1]) > CLOSE
         } else {
             statistic > CLOSE
@@ -244,21 +247,16 @@ impl BurstReceiver {
         if open.tracked.is_some() {
             self.track(d, w, closed, last, out);
         } else if closed {
-            self.close(d, last, out);
+            self.examine(d, false, last, out);
         } else if w as f64 * hop - open.from > LONG_SYMBOLS * self.samples_per_symbol {
             self.examine(d, true, last, out);
         }
     }
 
-    /// The gate has closed on a stretch that was not tracked.
-    fn close(&mut self, d: usize, last: bool, out: &mut Vec<SoftBlock>) {
-        self.examine(d, false, last, out);
-        self.detectors[d].open = None;
-    }
-
     /// Whether most of a stretch has been dealt with by the other gate, or is being so.
     fn is_covered(&self, from: f64, to: f64) -> bool {
-        let other = self.detectors[0].open.iter().map(|o| (o.from, f64::INFINITY));
+        let tracked = self.detectors[0].open.iter().filter(|o| o.tracked.is_some());
+        let other = tracked.map(|o| (o.from, f64::INFINITY));
         let shared: f64 = self
             .covered
             .iter()
@@ -271,6 +269,7 @@ impl BurstReceiver {
 
     /// Demodulates the stretch that detector `d` has open. `unfinished`: it goes on.
     fn examine(&mut self, d: usize, unfinished: bool, last: bool, out: &mut Vec<SoftBlock>) {
+        let flat_is_open = self.detectors[1].recent.last().is_some_and(|s| *s > CLOSE);
         let hop = self.gate.hop() as f64;
         let Some(mut open) = self.detectors[d].open.take() else { return };
         let to = open.last_window as f64 * hop + self.gate.length() as f64;
@@ -315,6 +314,14 @@ impl BurstReceiver {
             let brim = 8.0 * sps;
             whole = bursts.first().is_some_and(|burst| burst.0 > a + brim)
                 && bursts.last().is_some_and(|burst| burst.1 < b - brim);
+            // A floor per bin that has risen in the presence of a signal closes on it; from then on
+            // the flat one counts, too.
+            let continues = bursts.last().is_some_and(|burst| burst.1 >= b - brim);
+            if d == 0 && !last && !unfinished && !open.sustained && continues && flat_is_open {
+                open.sustained = true;
+                self.detectors[d].open = Some(open);
+                return;
+            }
             if bursts.is_empty() {
                 bursts.push((from.max(a), to.min(b)));
             }
@@ -625,7 +632,7 @@ impl Demodulator for BurstReceiver {
                 Some(open) if open.tracked.is_some() => {
                     self.track(d, w.saturating_sub(1), true, true, out);
                 }
-                Some(_) => self.close(d, true, out),
+                Some(_) => self.examine(d, false, true, out),
                 None => {}
             }
         }

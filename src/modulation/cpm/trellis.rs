@@ -247,8 +247,8 @@ pub(super) fn reliabilities(
     for k in (1..states.len()).rev() {
         let state = usize::from(states[k]);
         let margin = margins[k][state];
-        // Not `>=`: a margin that is not a number says nothing either.
-        if !(margin < ceiling) {
+        // A margin that is not a number says nothing either.
+        if margin.is_nan() || margin >= ceiling {
             continue;
         }
         let taken = decisions[k] >> state & 1;
@@ -459,8 +459,8 @@ fn score_body<V: Vector, const S: usize, const PATTERNS: usize, const SAME: bool
             u[n] = Complex::choose(difference, v0, v1);
             frequency[n] = nu;
         }
-        for lane in 0..LANES {
-            position[lane] += reading.step[lane];
+        for (position, step) in position.iter_mut().zip(reading.step) {
+            *position += step;
         }
     }
     let mut best = metric[0];
@@ -468,4 +468,154 @@ fn score_body<V: Vector, const S: usize, const PATTERNS: usize, const SAME: bool
         best = (best - *m).choose(best, *m);
     }
     (best * V::splat(1.0 / symbols as f32)).store().0
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use std::ops::Range;
+
+    use num_complex::Complex64;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::super::pulse::{PhasePulse, PulseShape};
+    use super::*;
+
+    const SYMBOLS: usize = 300;
+
+    /// A noisy signal on the grid, and its bits: bit k is the newest of branch k.
+    fn signal(seed: u64, h: f64, noise: f32) -> (Grid, Vec<u8>) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let pulse = PhasePulse::new(0.5, 4);
+        let bits: Vec<u8> = (0..SYMBOLS).map(|_| u8::from(rng.random::<bool>())).collect();
+        let mut grid = Grid::default();
+        for i in 0..=SYMBOLS * GRID {
+            let t = i as f64 / GRID as f64;
+            let sum: f64 = bits
+                .iter()
+                .enumerate()
+                .map(|(k, b)| pulse.at(t - k as f64) * if *b == 1 { 1.0 } else { -1.0 })
+                .sum();
+            let (sin, cos) = (2.0 * std::f64::consts::PI * h * sum + 0.7).sin_cos();
+            grid.re.push(cos as f32 + noise * (rng.random::<f32>() - 0.5));
+            grid.im.push(sin as f32 + noise * (rng.random::<f32>() - 0.5));
+        }
+        (grid, bits)
+    }
+
+    /// The recursion of the module's head, as it stands there. Decisions, and the best metric.
+    fn slow(grid: &Grid, table: &BranchTable, h: f64, symbols: Range<usize>) -> (Vec<u8>, f64) {
+        let (memory, a) = (Memory::TRACKING, 4.0);
+        let mut states = [(0.0f64, Complex64::new(0.0, 0.0), 0.0f64, 0.0f64); STATES];
+        let mut decisions = Vec::new();
+        for k in symbols {
+            let mut next = states;
+            let mut decision = 0u8;
+            for n in 0..STATES {
+                let branch = |b: usize| {
+                    let (m, u, nu, theta) = states[n >> 1 | b << 2];
+                    let mut z = Complex64::new(0.0, 0.0);
+                    for i in 0..BRANCH_SAMPLES {
+                        let at = k * GRID + 2 * i + 1;
+                        let (re, im) = table.waveforms[n | b << 3][i];
+                        z += Complex64::new(f64::from(grid.re[at]), f64::from(grid.im[at]))
+                            * Complex64::new(f64::from(re), f64::from(im));
+                    }
+                    let y = z * Complex64::from_polar(1.0, -theta);
+                    let w = u * f64::from(memory.beta);
+                    let v = w + y;
+                    let e = if w.norm() > 0.0 { (y * w.conj()).im / (w.norm() * a) } else { 0.0 };
+                    let nu = nu + f64::from(memory.gain) * e;
+                    let sign = if b == 1 { 1.0 } else { -1.0 };
+                    let theta = theta + std::f64::consts::PI * h * sign + nu;
+                    (m + v.norm() - w.norm(), v, nu, theta)
+                };
+                let (zero, one) = (branch(0), branch(1));
+                if one.0 > zero.0 {
+                    decision |= 1 << n;
+                }
+                next[n] = if one.0 > zero.0 { one } else { zero };
+            }
+            states = next;
+            decisions.push(decision);
+        }
+        (decisions, states.iter().map(|s| s.0).fold(f64::MIN, f64::max))
+    }
+
+    #[test]
+    fn the_fast_trellis_decides_as_the_slow_one() {
+        let h = 0.62;
+        let shape = PulseShape::new(&PhasePulse::new(0.5, 4));
+        let table = BranchTable::new(&shape, h);
+        let (grid, bits) = signal(1, h, 1.5);
+        let (slow_decisions, _) = slow(&grid, &table, h, 0..SYMBOLS);
+        let mut trellis = Trellis::new(h, Memory::TRACKING, 4.0);
+        let mut decisions = vec![0; SYMBOLS];
+        let mut margins = vec![[0.0; STATES]; SYMBOLS];
+        trellis.advance(&StateBranches::new(&table), &grid, &mut decisions, &mut margins);
+        // Equal but where the two branches were as good as each other.
+        for (k, (fast, slow)) in decisions.iter().zip(&slow_decisions).enumerate() {
+            for (n, margin) in margins[k].iter().enumerate() {
+                assert!((fast ^ slow) >> n & 1 == 0 || *margin < 1e-2, "{k} {n}");
+            }
+        }
+        let mut states = Vec::new();
+        trace_back(&decisions, trellis.best_state(), &mut states);
+        let wrong = states.iter().zip(&bits).skip(8).filter(|(s, b)| *s & 1 != **b).count();
+        assert!(wrong <= 4, "{wrong} of {SYMBOLS} bits wrong");
+
+        let hypothesis = Hypothesis { frequency: 0.0, timing: 0.0, stretch: 0.0, h, pulse: 0 };
+        let branches = HypothesisBranches::<16>::new([(&table, h); LANES]);
+        let scores = score::<8, 16, false>(
+            &grid,
+            &branches,
+            &[hypothesis; LANES],
+            SYMBOLS - 4,
+            Memory::TRACKING,
+            4.0,
+        );
+        // Around the middle of the grid.
+        let (_, slow_metric) = slow(&grid, &table, h, 2..SYMBOLS - 2);
+        let expected = slow_metric / (SYMBOLS - 4) as f64;
+        for s in scores {
+            assert!((f64::from(s) - expected).abs() < 2e-3 * expected, "{s} {expected}");
+        }
+    }
+
+    #[test]
+    fn the_right_hypothesis_scores_best() {
+        let shape = PulseShape::new(&PhasePulse::new(0.5, 4));
+        let (grid, _) = signal(2, 0.5, 1.0);
+        let h: [f64; LANES] = std::array::from_fn(|i| 0.38 + 0.04 * i as f64);
+        let tables = h.map(|h| BranchTable::new(&shape, h));
+        let branches = HypothesisBranches::<16>::new(std::array::from_fn(|i| (&tables[i], h[i])));
+        let hypotheses =
+            h.map(|h| Hypothesis { frequency: 0.0, timing: 0.0, stretch: 0.0, h, pulse: 0 });
+        let scores =
+            score::<8, 16, true>(&grid, &branches, &hypotheses, 256, Memory::TRACKING, 4.0);
+        assert_eq!(Lanes(scores).argmax(), 3, "{scores:?}");
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn plain_and_vector_kernels_agree_bit_for_bit() {
+        if !has_avx2() {
+            return;
+        }
+        let shape = PulseShape::new(&PhasePulse::new(0.5, 4));
+        let table = BranchTable::new(&shape, 0.5);
+        let branches = StateBranches::new(&table);
+        let (grid, _) = signal(3, 0.5, 3.0);
+        let mut fast = Trellis::new(0.5, Memory::TRACKING, 4.0);
+        let mut plain = fast.clone();
+        let mut decisions = [vec![0; SYMBOLS], vec![0; SYMBOLS]];
+        let mut margins = [vec![[0.0; STATES]; SYMBOLS], vec![[0.0; STATES]; SYMBOLS]];
+        fast.advance(&branches, &grid, &mut decisions[0], &mut margins[0]);
+        let (d, m) = (&mut decisions[1], &mut margins[1]);
+        advance_body::<Lanes>(&mut plain, &branches, &grid, d, m);
+        assert_eq!(decisions[0], decisions[1]);
+        assert_eq!(margins[0], margins[1]);
+        assert_eq!(fast.frequency, plain.frequency);
+    }
 }
