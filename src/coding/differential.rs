@@ -6,8 +6,6 @@
 //! See J. Hagenauer, E. Offer, L. Papke, *Iterative Decoding of Binary Block and Convolutional
 //! Codes* (IEEE Trans. IT, 1996), eq. 11 for the approximation.
 
-use crate::coding::bits::hard;
-
 /// Soft differential decoder of one run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SoftDifferential {
@@ -30,11 +28,6 @@ impl SoftDifferential {
         self.previous = p;
         f32::from_bits(magnitude.to_bits() | sign)
     }
-
-    /// Appends the soft channel bits of `p` to `out`, one each.
-    pub fn decode_into(&mut self, p: &[f32], out: &mut Vec<f32>) {
-        out.extend(p.iter().map(|&p| self.decode(p)));
-    }
 }
 
 /// Hard differential decoder of one run: bit k = p_k ⊕ p_{k-1}, p_{-1} = 0.
@@ -50,12 +43,6 @@ impl DifferentialDecoder {
         let bit = (p ^ self.previous) & 1;
         self.previous = p;
         bit
-    }
-
-    /// The next bit, from a soft symbol.
-    #[inline]
-    pub fn decode_llr(&mut self, p: f32) -> u8 {
-        self.decode(hard(p))
     }
 }
 
@@ -101,10 +88,10 @@ mod tests {
 
     #[test]
     fn unknown_symbols_make_unknown_bits() {
-        let mut out = Vec::new();
+        let mut decoder = SoftDifferential::new();
         let p = [1.0, f32::NAN, -2.0, f32::NEG_INFINITY, 3.0];
-        SoftDifferential::new().decode_into(&p, &mut out);
-        assert_eq!(out.iter().map(|l| l.abs()).collect::<Vec<_>>(), [0.0, 0.0, 0.0, 2.0, 3.0]);
+        let out = p.map(|p| decoder.decode(p));
+        assert_eq!(out.map(f32::abs), [0.0, 0.0, 0.0, 2.0, 3.0]);
         assert!(out[3] > 0.0 && out[4] < 0.0);
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! A wrong channel symbol makes several wrong bits behind NRZI and a descrambler, always at the same
 //! distances (the *echo*), so channel symbols are turned, not bits. Stuffing and flags move with
-//! them, so every trial runs the deframer again. With |L_k| the reliabilities of the symbols of a
+//! them, so every trial looks for frames again ([`crate::coding::hdlc_window`]). With |L_k| the reliabilities of the symbols of a
 //! stretch between two flags, the probability that exactly the symbols S of it are wrong is `e^-c`,
 //!
 //! ```text
@@ -13,7 +13,14 @@
 //! and an FCS of 16 bits is right by chance with 2^-16. Sets of up to three errors are tried in the
 //! order of c as long as `c < ln(2^16/ODDS)`: an accepted frame is right with odds of [`ODDS`] or
 //! better. In noise the first sum alone is beyond that, and nothing is tried at all. Since the
-//! probabilities add up to at most 1, there are never more than 2^16/ODDS trials.
+//! probabilities add up to at most 1, there are never more than 2^16/ODDS trials for a stretch, and
+//! never more than [`WORK_PER_SYMBOL`] allows in the long run: signals that are something else cost
+//! little.
+//!
+//! The same sum vouches for a frame that came whole but has a content which the framing would not
+//! take from a lucky chance ([`Trust::Sure`]): the symbols leave no doubt (`c(∅)` of at most
+//! [`SURE_COST`]), and another flag or frame ended where its opening flag began. In noise c(∅) is 20
+//! and more for the shortest frame.
 //!
 //! A trellis demodulator gives all symbols of one error event the same reliability: neighbours that
 //! are equally weak are one event.
@@ -25,9 +32,20 @@
 use std::collections::VecDeque;
 
 use crate::coding::hdlc::{Content, Deframer, Fault};
+use crate::coding::hdlc_window::Window;
 
 /// Odds that a repaired frame is right.
 pub const ODDS: f32 = 30.0;
+
+/// What a frame's symbols may cost, at most, that is [`Trust::Sure`].
+pub const SURE_COST: f64 = 1.0;
+
+/// Words of 64 bits that are looked at in trials for every symbol, in the long run. A stretch of
+/// 1000 symbols that needs all its trials takes 40.
+pub const WORK_PER_SYMBOL: usize = 64;
+
+/// Work that may be saved up, for the longest stretch.
+const MAX_WORK: usize = 300_000;
 
 /// Longest stretch that is repaired, flags included.
 pub const MAX_REPAIR_BITS: u64 = 6000;
@@ -67,16 +85,19 @@ pub struct Outcome {
     pub faults: Vec<Option<Fault>>,
 }
 
-/// How sure a frame's content must be.
+/// What speaks for a content, besides a right FCS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
-    /// It came whole: the FCS alone was right at the first attempt.
+    /// Nothing: the FCS was right at the first attempt.
     Whole,
+    /// The FCS was right at the first attempt, and neither symbols nor flags leave a doubt.
+    Sure,
     /// It was repaired: more attempts, more chances.
     Repaired,
 }
 
-/// Which contents are accepted.
+/// Which contents are accepted. For [`Trust::Repaired`] it is given the first `min_bytes` bytes
+/// alone, before the FCS is looked at.
 pub type Accept = fn(&[u8], Trust) -> bool;
 
 /// A flag that opened something which is no frame so far.
@@ -86,6 +107,16 @@ struct Opener {
     ends: [u64; MAX_ENDS],
     count: usize,
     fault: Option<Option<Fault>>,
+}
+
+/// The latest flag.
+#[derive(Clone, Copy, Default)]
+struct LatestFlag {
+    first_bit: u64,
+    /// Sum of ln(1 + e^-|L|) up to the symbols on which it depends.
+    sum_before: f64,
+    /// A flag or a frame ended where it begins.
+    follows: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -98,10 +129,10 @@ struct Event {
 /// HDLC deframer with repair, one bit at a time.
 pub struct RepairingDeframer {
     hdlc: Deframer,
-    trial: Deframer,
     echo: &'static [usize],
     accept: Accept,
-    min_bits: u64,
+    min_bytes: usize,
+    max_repair_bytes: usize,
     /// From bit `base` on: bits, reliabilities of the symbols, and sums of ln(1 + e^-|L|) before
     /// each of them.
     bits: Vec<u8>,
@@ -109,8 +140,13 @@ pub struct RepairingDeframer {
     sums: Vec<f64>,
     sum: f64,
     base: u64,
+    latest: Option<LatestFlag>,
+    /// A frame was accepted at this bit.
+    accepted_at: u64,
     openers: VecDeque<Opener>,
-    window: Vec<u8>,
+    /// Words that trials may still look at.
+    work: usize,
+    window: Window,
     events: Vec<Event>,
     sets: Vec<(f32, [u8; MAX_ERRORS])>,
     results: Vec<Found>,
@@ -125,17 +161,20 @@ impl RepairingDeframer {
     pub fn new(min_bytes: usize, max_bytes: usize, echo: &'static [usize], accept: Accept) -> Self {
         Self {
             hdlc: Deframer::new(min_bytes, max_bytes),
-            trial: Deframer::new(min_bytes, max_bytes.min(MAX_REPAIR_BITS as usize / 8)),
             echo,
             accept,
-            min_bits: 8 * (min_bytes as u64 + 2),
+            min_bytes,
+            max_repair_bytes: max_bytes.min(MAX_REPAIR_BITS as usize / 8),
             bits: Vec::new(),
             reliabilities: Vec::new(),
             sums: Vec::new(),
             sum: 0.0,
             base: 0,
+            latest: None,
+            accepted_at: 0,
             openers: VecDeque::new(),
-            window: Vec::new(),
+            work: MAX_WORK,
+            window: Window::default(),
             events: Vec::new(),
             sets: Vec::new(),
             results: Vec::new(),
@@ -161,13 +200,16 @@ impl RepairingDeframer {
                 self.sum += f64::from((-reliability).exp().ln_1p());
             }
         }
+        self.work = (self.work + WORK_PER_SYMBOL).min(MAX_WORK);
         let position = self.base + self.bits.len() as u64;
+        let sure = self.is_sure();
         let mut whole = None;
         match self.hdlc.push(bit) {
             None => {}
             Some(Err(fault)) => Self::note(&mut self.openers, Some(fault)),
             Some(Ok(Content { bytes, first_bit, end_bit })) => {
-                if (self.accept)(bytes, Trust::Whole) {
+                let accept = |trust| (self.accept)(bytes, trust);
+                if accept(Trust::Whole) || sure && accept(Trust::Sure) {
                     let bytes = bytes.to_vec();
                     whole = Some(Found { bytes, first_bit, end_bit, turned_symbols: 0 });
                 } else {
@@ -178,6 +220,7 @@ impl RepairingDeframer {
         if let Some(found) = whole {
             self.openers.retain(|opener| opener.first_bit < found.first_bit);
             self.resolve_all(out);
+            self.accepted_at = found.end_bit;
             out.found.push(found);
         }
         if let Some(first_bit) = self.hdlc.flag_bit() {
@@ -197,6 +240,11 @@ impl RepairingDeframer {
         self.resolve_all(out);
     }
 
+    /// Whether the symbols since the latest flag leave no doubt, nor that it is a flag.
+    fn is_sure(&self) -> bool {
+        self.latest.is_some_and(|flag| flag.follows && self.sum - flag.sum_before <= SURE_COST)
+    }
+
     /// What stood behind the latest flag was no frame.
     fn note(openers: &mut VecDeque<Opener>, fault: Option<Fault>) {
         if let Some(opener) = openers.back_mut() {
@@ -205,14 +253,23 @@ impl RepairingDeframer {
     }
 
     fn flag(&mut self, first_bit: u64, position: u64, out: &mut Outcome) {
+        // Flags may share a 0, and so may a frame that closes with the flag.
+        let adjacent = self.latest.is_some_and(|last| first_bit <= last.first_bit + 8);
+        let from = first_bit.saturating_sub(LEAD_SYMBOLS).max(self.base) - self.base;
+        self.latest = Some(LatestFlag {
+            first_bit,
+            sum_before: self.sums[from as usize],
+            follows: adjacent || self.accepted_at == position,
+        });
         let pair = self.openers.back().is_some_and(|last| first_bit <= last.first_bit + 8);
         if pair {
             self.openers.pop_back();
             self.resolve_all(out);
         } else {
+            let min_bits = 8 * (self.min_bytes as u64 + 2);
             for opener in &mut self.openers {
                 let content = first_bit.saturating_sub(opener.first_bit + 8);
-                if content >= self.min_bits && opener.count < MAX_ENDS {
+                if content >= min_bits && opener.count < MAX_ENDS {
                     opener.ends[opener.count] = position;
                     opener.count += 1;
                 }
@@ -257,29 +314,31 @@ impl RepairingDeframer {
         }
         self.list_events(from, end, budget);
         self.list_sets(budget);
-        self.window.clear();
-        self.window.extend_from_slice(&self.bits[first..end]);
+        self.window.set(&self.bits[first..end]);
         self.results.clear();
         for &(_, set) in &self.sets {
+            let Some(work) = self.work.checked_sub(self.window.words()) else { return false };
+            self.work = work;
             let events = set.iter().take_while(|&&i| i != NONE).map(|&i| self.events[i as usize]);
             let mut turned = 0;
             for event in events.clone() {
                 turned += event.count as u32;
                 turn(&mut self.window, &event, first, self.echo);
             }
-            self.trial.restart();
-            for &bit in &self.window {
-                if let Some(Ok(content)) = self.trial.push(bit)
-                    && (self.accept)(content.bytes, Trust::Repaired)
-                {
-                    self.results.push(Found {
-                        bytes: content.bytes.to_vec(),
-                        first_bit: first_bit + content.first_bit,
-                        end_bit: first_bit + content.end_bit,
+            let (accept, results) = (self.accept, &mut self.results);
+            self.window.frames(
+                self.min_bytes,
+                self.max_repair_bytes,
+                |head| accept(head, Trust::Repaired),
+                |frame| {
+                    results.push(Found {
+                        bytes: frame.bytes.to_vec(),
+                        first_bit: first_bit + frame.first_bit as u64,
+                        end_bit: first_bit + frame.end_bit as u64,
                         turned_symbols: turned,
                     });
-                }
-            }
+                },
+            );
             if !self.results.is_empty() {
                 return true;
             }
@@ -338,8 +397,15 @@ impl RepairingDeframer {
                 }
             }
         }
-        self.sets.sort_by(|a, b| a.0.total_cmp(&b.0));
-        self.sets.truncate((65536.0 / ODDS) as usize);
+        let order = |a: &(f32, [u8; MAX_ERRORS]), b: &(f32, [u8; MAX_ERRORS])| {
+            a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
+        };
+        let most = (65536.0 / ODDS) as usize;
+        if self.sets.len() > most {
+            self.sets.select_nth_unstable_by(most, order);
+            self.sets.truncate(most);
+        }
+        self.sets.sort_unstable_by(order);
     }
 
     fn forget(&mut self) {
@@ -362,11 +428,11 @@ fn tied(a: f32, b: f32) -> bool {
 
 /// Turns the symbols of an event: toggles the bits that depend on them, in a window that begins at
 /// bit `first`.
-fn turn(window: &mut [u8], event: &Event, first: usize, echo: &[usize]) {
+fn turn(window: &mut Window, event: &Event, first: usize, echo: &[usize]) {
     for &symbol in &event.symbols[..event.count] {
         for &delay in echo {
-            if let Some(bit) = (symbol + delay).checked_sub(first).and_then(|i| window.get_mut(i)) {
-                *bit ^= 1;
+            if let Some(index) = (symbol + delay).checked_sub(first) {
+                window.turn(index);
             }
         }
     }

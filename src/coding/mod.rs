@@ -10,6 +10,7 @@ pub mod gmd;
 pub mod golay;
 pub mod hdlc;
 pub mod hdlc_repair;
+pub mod hdlc_window;
 pub mod nrzi;
 pub mod randomizer;
 pub mod reed_solomon;

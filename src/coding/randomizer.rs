@@ -89,13 +89,6 @@ impl Randomizer {
         }
     }
 
-    /// XORs the sequence to `bits`, from its bit `first` on.
-    pub fn apply_bits(&self, bits: &mut [u8], first: usize) {
-        for (i, bit) in bits.iter_mut().enumerate() {
-            *bit ^= self.bit(first + i);
-        }
-    }
-
     /// Turns the sign of the soft symbols whose bit of the sequence is 1, from its bit `first` on.
     pub fn apply_llrs(&self, llrs: &mut [f32], first: usize) {
         for (i, llr) in llrs.iter_mut().enumerate() {
@@ -155,8 +148,7 @@ mod tests {
             let n = 3 * randomizer.period;
             let mut bytes = vec![0; n];
             randomizer.apply_bytes(&mut bytes, 0);
-            let mut bits = vec![0; 8 * n];
-            randomizer.apply_bits(&mut bits, 0);
+            let bits: Vec<u8> = (0..8 * n).map(|i| randomizer.bit(i)).collect();
             let mut llrs = vec![1.0f32; 8 * n - 5];
             randomizer.apply_llrs(&mut llrs, 5);
             for (i, &bit) in bits.iter().enumerate() {

@@ -7,10 +7,6 @@
 pub mod ax100;
 pub mod ax25;
 pub mod ccsds;
-mod ccsds_deframer;
-mod ccsds_sync;
-#[cfg(test)]
-mod ccsds_testing;
 pub mod usp;
 
 #[cfg(test)]

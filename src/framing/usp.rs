@@ -29,7 +29,7 @@ use crate::coding::reed_solomon::CCSDS_E16_DUAL;
 use crate::coding::{bits, randomizer};
 use crate::error::RequestError;
 use crate::frame::Check;
-use crate::framing::ccsds_sync::{Found, Line, SyncBuffer, SyncPattern};
+use crate::framing::ccsds::sync::{Found, Line, SyncBuffer, SyncPattern};
 use crate::framing::{Deframed, Deframer, Descriptor, FrameEncoder, Framing, RawFrame, Reject};
 use crate::modulation::{Mapping, Preference, SoftBlock};
 
@@ -306,7 +306,7 @@ pub const USP: Descriptor = Descriptor {
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
-    use crate::framing::{ccsds_testing as soft, testing};
+    use crate::framing::{ccsds::testing as soft, testing};
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 

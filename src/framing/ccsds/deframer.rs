@@ -9,8 +9,8 @@
 use crate::coding::convolutional::{FREE, Known, ViterbiDecoder};
 use crate::coding::{bits, crc, randomizer};
 use crate::frame::Check;
+use crate::framing::ccsds::sync::{Found, Line, SyncBuffer, SyncPattern};
 use crate::framing::ccsds::{ASM, Ccsds};
-use crate::framing::ccsds_sync::{Found, Line, SyncBuffer, SyncPattern};
 use crate::framing::{Deframed, Deframer, RawFrame, Reject};
 use crate::modulation::{Mapping, SoftBlock};
 

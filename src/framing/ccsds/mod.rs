@@ -32,17 +32,22 @@
 //! References: CCSDS 131.0-B-5 sections 3 (convolutional), 4 (Reed–Solomon), 9 (ASM), 10
 //! (randomizer); CCSDS 130.1-G-3 for performance.
 
+mod deframer;
+pub(super) mod sync;
+#[cfg(test)]
+pub(super) mod testing;
+
 use crate::coding::convolutional::{Convention, ConvolutionalEncoder};
 use crate::coding::differential::DifferentialEncoder;
 use crate::coding::reed_solomon::{self, Basis, ReedSolomon};
 use crate::coding::{bits, randomizer};
 use crate::error::RequestError;
-use crate::framing::ccsds_deframer::CcsdsDeframer;
+use crate::framing::ccsds::deframer::CcsdsDeframer;
 use crate::framing::{Deframer, Descriptor, FrameEncoder, Framing, OptionDescriptor, Options};
 use crate::modulation::{Mapping, Preference};
 
 /// Attached sync marker of CCSDS 131.0-B, 9.3.
-pub(super) const ASM: [u8; 4] = [0x1A, 0xCF, 0xFC, 0x1D];
+const ASM: [u8; 4] = [0x1A, 0xCF, 0xFC, 0x1D];
 /// Largest frame without a Reed–Solomon code.
 const MAX_FRAME_BYTES: u32 = 16_384;
 /// Idle bits behind the last frame: they push the receiver's decoder and filters out.
@@ -50,7 +55,7 @@ const POSTAMBLE_BITS: usize = 64;
 
 /// The framing with its options settled.
 #[derive(Clone, Copy)]
-pub(super) struct Ccsds {
+struct Ccsds {
     /// Bytes of a frame, of all codewords together.
     pub frame_bytes: usize,
     /// Codewords interleaved.
@@ -290,7 +295,7 @@ mod tests {
     use super::*;
     use crate::coding::crc;
     use crate::frame::Check;
-    use crate::framing::{Deframed, RawFrame, build, ccsds_testing as testing, testing as common};
+    use crate::framing::{Deframed, RawFrame, build, ccsds::testing, testing as common};
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 

@@ -37,7 +37,7 @@ const MIN_ENERGY: f32 = 1e-30;
 
 /// What happens to a sync word on its way to the soft symbols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Line {
+pub(in crate::framing) struct Line {
     /// NRZ-M first.
     pub precoding: bool,
     /// Then the convolutional coder.
@@ -48,7 +48,7 @@ pub(super) struct Line {
 
 /// A sync word on a [`Line`].
 #[derive(Debug, Clone)]
-pub(super) struct SyncPattern {
+pub(in crate::framing) struct SyncPattern {
     /// Position of the first sign, counted from the sync word's first symbol (-2 to 12).
     pub start: isize,
     /// The signs, 1 for bit 0.
@@ -136,7 +136,7 @@ impl SyncPattern {
 
 /// How a sync word was found.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Found {
+pub(in crate::framing) struct Found {
     /// |ρ|.
     pub strength: f32,
     /// 1, or -1 for inverted symbols.
@@ -150,7 +150,7 @@ pub(super) struct Found {
 /// Positions count from some symbols of silence that stand before the run, so that a sync word
 /// whose first symbols were not received is found too.
 #[derive(Debug, Clone)]
-pub(super) struct SyncBuffer {
+pub(in crate::framing) struct SyncBuffer {
     pattern: SyncPattern,
     lead: usize,
     symbols: Vec<f32>,
