@@ -6,9 +6,16 @@ use jiff::Timestamp;
 use tulpar::RequestError;
 use tulpar::simulation::sigmf_writer::{self, SampleFormat};
 use tulpar::simulation::{Channel, Fading, Pass, Simulator, Transmission, frames};
+use tulpar::source::SourceError;
 
-use super::Outcome;
 use super::decode::ModeArguments;
+use super::numbers;
+use super::{Outcome, complain};
+
+/// What fits in memory on any machine.
+const MOST_FRAMES: i64 = 1_000_000;
+/// Likewise: over an hour at 1200 Bd.
+const MOST_PREAMBLE_SYMBOLS: i64 = 10_000_000;
 
 /// Write a SigMF recording of a simulated downlink.
 #[derive(clap::Args)]
@@ -28,8 +35,9 @@ pub struct Arguments {
 #[derive(clap::Args)]
 struct TransmissionArguments {
     /// Number of frames
-    #[arg(long, default_value_t = 10, help_heading = "Transmission")]
-    frames: usize,
+    #[arg(long, default_value_t = 10, value_name = "N", help_heading = "Transmission",
+          value_parser = clap::value_parser!(u32).range(..=MOST_FRAMES))]
+    frames: u32,
     /// Length of each frame in bytes; lengths that suit the framing if not given
     #[arg(long, value_name = "BYTES", help_heading = "Transmission")]
     frame_length: Option<usize>,
@@ -37,19 +45,23 @@ struct TransmissionArguments {
     #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Transmission")]
     frames_per_burst: usize,
     /// Symbols of preamble before each burst
-    #[arg(long, default_value_t = 64, value_name = "N", help_heading = "Transmission")]
-    preamble: usize,
+    #[arg(long, default_value_t = 64, value_name = "N", help_heading = "Transmission",
+          value_parser = clap::value_parser!(u32).range(..=MOST_PREAMBLE_SYMBOLS))]
+    preamble: u32,
     /// Pause before, between and after bursts, in seconds
-    #[arg(long, default_value_t = 0.25, value_name = "S", help_heading = "Transmission")]
+    #[arg(long, default_value_t = 0.25, value_name = "S", value_parser = numbers::not_negative,
+          allow_negative_numbers = true, help_heading = "Transmission")]
     gap: f64,
     /// Seed of frames, noise and fading: the same seed gives the same file
     #[arg(long, default_value_t = 1, help_heading = "Transmission")]
     seed: u64,
     /// FSK: bandwidth × symbol time of the Gaussian filter; "inf" for none
-    #[arg(long, help_heading = "Transmission")]
+    #[arg(long, value_parser = numbers::positive_or_infinite, allow_negative_numbers = true,
+          help_heading = "Transmission")]
     bt: Option<f64>,
     /// PSK: roll-off of the root-raised-cosine filter; 0 for rectangular symbols
-    #[arg(long, help_heading = "Transmission")]
+    #[arg(long, value_parser = numbers::not_negative, allow_negative_numbers = true,
+          help_heading = "Transmission")]
     roll_off: Option<f64>,
 }
 
@@ -57,19 +69,22 @@ struct TransmissionArguments {
 #[derive(clap::Args)]
 struct ChannelArguments {
     /// Samples per second; five per symbol if not given
-    #[arg(long, value_name = "HZ", help_heading = "Channel")]
+    #[arg(long, value_name = "HZ", value_parser = numbers::positive, allow_negative_numbers = true,
+          help_heading = "Channel")]
     rate: Option<f64>,
     /// Sample format of the file
     #[arg(long, value_enum, default_value_t = Format::Ci16, help_heading = "Channel")]
     format: Format,
     /// Es/N0 per channel symbol (with --pass: at closest approach); no noise if not given
-    #[arg(long, value_name = "DB", allow_negative_numbers = true, help_heading = "Channel")]
+    #[arg(long, value_name = "DB", value_parser = numbers::decibels, allow_negative_numbers = true,
+          help_heading = "Channel")]
     esn0: Option<f64>,
     /// Carrier offset at the first sample
     #[arg(
         long,
         value_name = "HZ",
         default_value_t = 0.0,
+        value_parser = numbers::finite,
         allow_negative_numbers = true,
         help_heading = "Channel"
     )]
@@ -79,6 +94,7 @@ struct ChannelArguments {
         long,
         value_name = "HZ/S",
         default_value_t = 0.0,
+        value_parser = numbers::finite,
         allow_negative_numbers = true,
         help_heading = "Channel"
     )]
@@ -88,6 +104,7 @@ struct ChannelArguments {
         long,
         value_name = "PPM",
         default_value_t = 0.0,
+        value_parser = numbers::finite,
         allow_negative_numbers = true,
         help_heading = "Channel"
     )]
@@ -104,10 +121,11 @@ struct ChannelArguments {
         long,
         value_name = "LEVEL",
         default_value_t = 0.0,
+        value_parser = numbers::finite,
         allow_negative_numbers = true,
         help_heading = "Channel"
     )]
-    dc: f32,
+    dc: f64,
     /// Gain imbalance of the I and Q arms in dB, and their angle error in degrees
     #[arg(long, value_name = "DB,DEG", allow_hyphen_values = true, help_heading = "Channel")]
     iq_imbalance: Option<String>,
@@ -116,7 +134,8 @@ struct ChannelArguments {
           help_heading = "Channel")]
     quantisation: Option<u8>,
     /// Centre frequency; the downlink's if not given
-    #[arg(long, value_name = "HZ", help_heading = "Channel")]
+    #[arg(long, value_name = "HZ", value_parser = numbers::not_negative,
+          allow_negative_numbers = true, help_heading = "Channel")]
     frequency: Option<f64>,
     /// UTC of the first sample
     #[arg(long, value_name = "RFC3339", help_heading = "Channel")]
@@ -141,7 +160,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let symbol_rate_bd = mode.parameters.symbol_rate_bd;
     let sample_rate_hz = channel.rate.unwrap_or(5.0 * symbol_rate_bd);
     let payloads = match sent.frame_length {
-        None => frames::for_framing(&origin.framing, mode.framing.as_ref(), sent.frames, sent.seed),
+        None => frames::for_framing(
+            &origin.framing,
+            mode.framing.as_ref(),
+            sent.frames as usize,
+            sent.seed,
+        ),
         Some(length) => {
             let (shortest, longest) = mode.framing.frame_bytes();
             if !(shortest..=longest).contains(&length) {
@@ -152,14 +176,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
                 )
                 .into());
             }
-            frames::of_length(&origin.framing, length, sent.frames, sent.seed)
+            frames::of_length(&origin.framing, length, sent.frames as usize, sent.seed)
         }
     };
     let centre_frequency_hz = channel.frequency.or(frequency_hz);
     let mut transmission = Transmission::new(mode, payloads)?;
     transmission.frames_per_burst =
         if sent.frames_per_burst == 0 { usize::MAX } else { sent.frames_per_burst };
-    transmission.preamble_symbols = sent.preamble;
+    transmission.preamble_symbols = sent.preamble as usize;
     transmission.lead_in_s = sent.gap;
     transmission.gap_s = sent.gap;
     transmission.tail_s = sent.gap;
@@ -169,7 +193,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         frequency_offset_hz: channel.offset,
         frequency_rate_hz_per_s: channel.drift,
         clock_ppm: channel.clock,
-        dc: tulpar::Complex32::new(channel.dc, channel.dc),
+        dc: tulpar::Complex32::new(channel.dc as f32, channel.dc as f32),
         quantisation_bits: channel.quantisation,
         seed: sent.seed,
         ..Channel::default()
@@ -194,7 +218,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         settings.iq_phase_imbalance_deg = phase_deg;
     }
     let mut simulator =
-        Simulator::new(transmission, settings, sample_rate_hz, channel.start, centre_frequency_hz)?;
+        Simulator::new(transmission, settings, sample_rate_hz, channel.start, centre_frequency_hz)
+            .map_err(as_written)?;
     let format = match channel.format {
         Format::Ci16 => SampleFormat::Ci16,
         Format::Cf32 => SampleFormat::Cf32,
@@ -203,20 +228,53 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         "tulpar simulate: {} {} Bd, {}",
         origin.modulation, origin.symbol_rate_bd, origin.framing
     );
-    sigmf_writer::write(&arguments.base, &mut simulator, format, &description)?;
-    eprintln!(
-        "tulpar: {} frames in {:.2} s, {}",
-        simulator.sent().len(),
+    let written = sigmf_writer::write(&arguments.base, &mut simulator, format, &description);
+    let recording = written.map_err(unwritable)?;
+    let frames = simulator.sent().len();
+    let plural = if frames == 1 { "" } else { "s" };
+    complain(&format!(
+        "{frames} frame{plural} in {:.2} s, {}",
         simulator.samples_read() as f64 / sample_rate_hz,
-        arguments.base.display()
-    );
+        recording.meta.display()
+    ));
     Ok(Outcome::Done)
+}
+
+/// The simulator's words for what are options here.
+fn as_written(error: RequestError) -> RequestError {
+    let option = match error.subject.as_str() {
+        "sample rate" => "--rate",
+        "lead-in" | "gap" | "tail" => "--gap",
+        _ => return error,
+    };
+    RequestError { subject: option.to_owned(), ..error }
+}
+
+/// A place that cannot be written is a wrong request; a disk that fills up is not.
+fn unwritable(error: SourceError) -> anyhow::Error {
+    use std::io::ErrorKind;
+    match error.cause.kind() {
+        ErrorKind::NotFound
+        | ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory
+        | ErrorKind::PermissionDenied
+        | ErrorKind::ReadOnlyFilesystem
+        | ErrorKind::InvalidInput
+        | ErrorKind::InvalidFilename => RequestError::new(
+            &error.name,
+            format!("cannot be created: {}", error.cause),
+            "name a folder that exists and can be written to",
+        )
+        .into(),
+        _ => error.into(),
+    }
 }
 
 /// Two numbers with a comma between them.
 fn pair(option: &str, text: &str, example: &str) -> Result<(f64, f64), RequestError> {
     text.split_once(',')
         .and_then(|(a, b)| Some((a.trim().parse().ok()?, b.trim().parse().ok()?)))
+        .filter(|(a, b): &(f64, f64)| a.is_finite() && !b.is_nan())
         .ok_or_else(|| {
             RequestError::new(
                 option,
