@@ -15,6 +15,9 @@
 //! * **flat**: the 25 % quantile over frequency, which also works for signals without gaps. Bins
 //!   that always stand out of their neighbours (spurs) are lowered to them.
 //!
+//! Neither is less than [`LEAST_FLOOR`] of the loudest window around: without any noise (a simulation,
+//! a squelched receiver) rounding errors would be signals over it.
+//!
 //! What is decided about a window depends on the samples up to a fixed number of windows later, and
 //! on nothing else.
 
@@ -40,6 +43,10 @@ const BIN_QUANTILE: f64 = 0.2;
 const BIN_QUANTILE_OF_MEAN: f32 = 0.2231;
 /// Fewest spectra that give a floor per bin.
 const LEAST_SPECTRA: usize = 40;
+
+/// Least floor against the mean power per bin of the loudest window in memory: 90 dB below it there
+/// are rounding errors, and no signals.
+pub(super) const LEAST_FLOOR: f32 = 1e-9;
 
 /// The two noise floors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +96,8 @@ pub(super) struct Gate {
     ring: Vec<f32>,
     ring_windows: u64,
     flat: Vec<f32>,
+    /// Mean power per bin of the windows in the ring.
+    mean: Vec<f32>,
     count: u64,
     /// Every `history_stride`-th spectrum, in a ring: `[entry][bin]`.
     history: Vec<f32>,
@@ -167,6 +176,7 @@ impl Gate {
             ring: vec![0.0; ring_windows as usize * length],
             ring_windows,
             flat: vec![0.0; ring_windows as usize],
+            mean: vec![0.0; ring_windows as usize],
             count: 0,
             history: vec![0.0; history_entries * length],
             history_entries,
@@ -223,6 +233,7 @@ impl Gate {
         for (p, s) in spectrum.iter_mut().zip(&self.scratch) {
             *p = s.norm_sqr();
         }
+        self.mean[slot] = spectrum.iter().sum::<f32>() / n as f32;
         if self.count % 2 == 0 {
             self.flat[slot] = self.level(slot);
         } else {
@@ -286,10 +297,11 @@ impl Gate {
             self.values.extend((0..filled).map(|e| self.history[e * n + k]));
             *f = quantile(&mut self.values, BIN_QUANTILE) / BIN_QUANTILE_OF_MEAN;
         }
+        let least = self.least_floor();
         self.inverse_floor.clear();
         self.inverse_floor.extend((0..n).map(|k| {
             let mean = (floor[(k + n - 1) % n] + floor[k] + floor[(k + 1) % n]) / 3.0;
-            1.0 / mean.max(floor[k]).max(1e-30)
+            1.0 / mean.max(floor[k]).max(least)
         }));
         for k in 0..n {
             let side =
@@ -301,6 +313,13 @@ impl Gate {
         }
     }
 
+    /// What no floor is less than, by the windows in the ring.
+    fn least_floor(&self) -> f32 {
+        let there = self.count.min(self.ring_windows) as usize;
+        let loudest = self.mean[..there].iter().copied().fold(0.0, f32::max);
+        (LEAST_FLOOR * loudest).max(1e-30)
+    }
+
     /// Level of the flat floor around window `w`; refreshed every 16 windows.
     fn flat_floor(&mut self, w: u64) -> f32 {
         if w % 16 == 0 || self.flat_floor <= 0.0 {
@@ -309,7 +328,7 @@ impl Gate {
             let to = (w + self.half_second + 1).min(self.count);
             self.values.clear();
             self.values.extend((from..to).map(|v| self.flat[(v % self.ring_windows) as usize]));
-            self.flat_floor = quantile(&mut self.values, 0.5).max(1e-30);
+            self.flat_floor = quantile(&mut self.values, 0.5).max(self.least_floor());
         }
         self.flat_floor
     }

@@ -5,6 +5,7 @@
 //! energies N of noise and rN of a burst and two independent complex samples a symbol of mean
 //! energy e, `ln p(e|burst)/p(e|noise) = 2 (e/N - e/rN) - 2 ln r`.
 
+use super::gate::LEAST_FLOOR;
 use super::resample::Grid;
 
 /// Cost of a change between noise and burst.
@@ -58,7 +59,8 @@ pub(super) fn levels(energies: &[f32]) -> Option<Levels> {
         return None;
     }
     means.sort_by(f32::total_cmp);
-    let noise = (means[0] + means[1]) * 0.5 * 1.12;
+    let loudest = means[means.len() - 1];
+    let noise = ((means[0] + means[1]) * 0.5 * 1.12).max(LEAST_FLOOR * loudest);
     let ratio = means[means.len() * 6 / 10] / noise;
     (ratio.is_finite() && ratio >= LEAST_RATIO).then_some(Levels { noise, ratio })
 }
