@@ -46,7 +46,7 @@ const LEAST_SPECTRA: usize = 40;
 
 /// Least floor against the mean power per bin of the loudest window in memory: 90 dB below it there
 /// are rounding errors, and no signals.
-pub(super) const LEAST_FLOOR: f32 = 1e-9;
+const LEAST_FLOOR: f32 = 1e-9;
 
 /// The two noise floors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
