@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use tulpar::RequestError;
+use tulpar::frame::Origin;
 use tulpar::simulation::sigmf_writer::{self, SampleFormat};
 use tulpar::simulation::{Channel, Fading, Pass, Simulator, Transmission, frames};
 use tulpar::source::SourceError;
@@ -12,6 +13,8 @@ use super::decode::ModeArguments;
 use super::numbers;
 use super::{Outcome, complain};
 
+/// Samples of a symbol, if no sample rate is given.
+const SAMPLES_PER_SYMBOL: f64 = 5.0;
 /// What fits in memory on any machine.
 const MOST_FRAMES: i64 = 1_000_000;
 /// Likewise: over an hour at 1200 Bd.
@@ -68,7 +71,7 @@ struct TransmissionArguments {
 /// What the channel does to it.
 #[derive(clap::Args)]
 struct ChannelArguments {
-    /// Samples per second; five per symbol if not given
+    /// Samples per second; five per symbol if not given, for tones in FM at least 48000
     #[arg(long, value_name = "HZ", value_parser = numbers::positive, allow_negative_numbers = true,
           help_heading = "Channel")]
     rate: Option<f64>,
@@ -158,7 +161,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     mode.parameters.bt = sent.bt.or(mode.parameters.bt);
     mode.parameters.roll_off = sent.roll_off.or(mode.parameters.roll_off);
     let symbol_rate_bd = mode.parameters.symbol_rate_bd;
-    let sample_rate_hz = channel.rate.unwrap_or(5.0 * symbol_rate_bd);
+    let sample_rate_hz = channel
+        .rate
+        .unwrap_or_else(|| (SAMPLES_PER_SYMBOL * symbol_rate_bd).max(least_rate_hz(&origin)));
     let payloads = match sent.frame_length {
         None => frames::for_framing(
             &origin.framing,
@@ -268,6 +273,12 @@ fn unwritable(error: SourceError) -> anyhow::Error {
         .into(),
         _ => error.into(),
     }
+}
+
+/// Room that a modulation needs whatever its symbol rate.
+fn least_rate_hz(origin: &Origin) -> f64 {
+    // Voice-grade FM: ±5 kHz of deviation and its sidebands.
+    if origin.modulation == "AFSK" { 48_000.0 } else { 0.0 }
 }
 
 /// Two numbers with a comma between them.

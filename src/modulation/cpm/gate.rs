@@ -48,6 +48,9 @@ const LEAST_SPECTRA: usize = 40;
 /// are rounding errors, and no signals.
 const LEAST_FLOOR: f32 = 1e-9;
 
+/// Most that a bin is over its floor when the carrier is estimated.
+const STRONGEST_BIN: f32 = 1e3;
+
 /// The two noise floors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Floor {
@@ -392,9 +395,27 @@ impl Gate {
         if !self.whiten(w, floor) {
             return;
         }
+        if floor == Floor::PerBin {
+            self.unclip(w);
+        }
         sum.resize(self.line.len(), 0.0);
         for (s, l) in sum.iter_mut().zip(&self.line) {
             *s += l;
+        }
+    }
+
+    /// Whitens `self.line` again where it was clipped: no floor is less than 1e-3 of the largest bin,
+    /// so that a strong signal keeps its shape.
+    fn unclip(&mut self, w: u64) {
+        let n = self.window.len();
+        let half = (self.search_bins + self.reach + 1) as isize;
+        let slot = (w % self.ring_windows) as usize;
+        let spectrum = &self.ring[slot * n..(slot + 1) * n];
+        let bins = || (-half..=half).map(|k| k.rem_euclid(n as isize) as usize);
+        let largest = bins().map(|k| spectrum[k]).fold(0.0, f32::max);
+        let most = STRONGEST_BIN / largest.max(1e-30);
+        for (l, k) in self.line.iter_mut().zip(bins()) {
+            *l = spectrum[k] * self.inverse_floor[k].min(most);
         }
     }
 
