@@ -42,28 +42,28 @@ pub struct ModeArguments {
     )]
     pub modulation: Option<String>,
     /// Symbol rate of that mode, in baud
-    #[arg(long, value_name = "BD", requires = "modulation", value_parser = numbers::positive,
+    #[arg(long, value_name = "BD", requires = "modulation", conflicts_with_all = ["satellite", "flowgraph"], value_parser = numbers::symbol_rate,
           allow_negative_numbers = true, help_heading = "What to decode")]
     pub symbol_rate: Option<f64>,
     /// Framing of that mode (see `tulpar modes`)
-    #[arg(long, value_name = "NAME", requires = "modulation", help_heading = "What to decode")]
+    #[arg(long, value_name = "NAME", requires = "modulation", conflicts_with_all = ["satellite", "flowgraph"], help_heading = "What to decode")]
     pub framing: Option<String>,
     /// FSK: frequency of bit 1 against the carrier; a hint, it is found without
     #[arg(
         long,
         value_name = "HZ",
-        requires = "modulation",
-        value_parser = numbers::finite,
+        requires = "modulation", conflicts_with_all = ["satellite", "flowgraph"],
+        value_parser = numbers::signed_hz,
         allow_negative_numbers = true,
         help_heading = "What to decode"
     )]
     pub deviation: Option<f64>,
     /// AFSK: centre of the two tones
-    #[arg(long, value_name = "HZ", requires = "modulation", value_parser = numbers::positive,
+    #[arg(long, value_name = "HZ", requires = "modulation", conflicts_with_all = ["satellite", "flowgraph"], value_parser = numbers::between(1.0, 1e6),
           allow_negative_numbers = true, help_heading = "What to decode")]
     pub audio_carrier: Option<f64>,
     /// Option of the framing (see `tulpar modes`); may be repeated
-    #[arg(long, value_name = "KEY=VALUE", requires = "modulation", num_args = 1..,
+    #[arg(long, value_name = "KEY=VALUE", requires = "modulation", conflicts_with_all = ["satellite", "flowgraph"], num_args = 1..,
           help_heading = "What to decode")]
     pub option: Vec<String>,
 }
@@ -160,7 +160,9 @@ impl ModeArguments {
 
     /// A mode said outright.
     fn mode(&self, modulation: &str) -> Result<(Origin, Mode), RequestError> {
-        let modulation = modulation::find(modulation)?;
+        let modulation = modulation::find(modulation).map_err(|error| {
+            not_yet("--modulation", modulation, &catalogue::embedded_modulations(), error)
+        })?;
         let missing = |option: &str, right: &str| {
             RequestError::new(option, "missing beside --modulation", right)
         };
@@ -182,7 +184,9 @@ impl ModeArguments {
             })?;
             options.insert(key.trim().to_owned(), value.trim().to_owned());
         }
-        let framing_descriptor = framing::find(framing)?;
+        let framing_descriptor = framing::find(framing).map_err(|error| {
+            not_yet("--framing", framing, &catalogue::embedded_framings(), error)
+        })?;
         let origin = Origin {
             modulation: modulation.name.to_owned(),
             symbol_rate_bd,
@@ -197,7 +201,15 @@ impl ModeArguments {
                 ..Parameters::new(symbol_rate_bd)
             },
             framing_descriptor,
-            framing: framing::build(framing_descriptor.name, &Options(options))?,
+            framing: framing::build(framing_descriptor.name, &Options(options)).map_err(
+                |error| {
+                    let subject = match error.subject.as_str() {
+                        "option" => "--option".to_owned(),
+                        key => format!("--option {key}"),
+                    };
+                    RequestError { subject, ..error }
+                },
+            )?,
         };
         Ok((origin, mode))
     }
@@ -211,6 +223,19 @@ fn downlink(origin: Origin, frequency_hz: Option<f64>, mode: Mode) -> Downlink {
         parameters: mode.parameters,
         framing: mode.framing.into(),
     }
+}
+
+/// The error for a name that no registry has: "not supported yet" if satellites fly it.
+fn not_yet(option: &str, name: &str, flying: &[&str], unknown: RequestError) -> RequestError {
+    if !flying.iter().any(|f| f.eq_ignore_ascii_case(name.trim())) {
+        return RequestError { subject: option.to_owned(), ..unknown };
+    }
+    let right = unknown.right.rsplit_once("accepted: ").map_or("", |(_, names)| names);
+    RequestError::new(
+        option,
+        format!("\"{name}\" is not supported yet"),
+        format!("supported: {right}"),
+    )
 }
 
 /// The first of these downlinks that is supported, or why the first of all is not.
@@ -392,10 +417,10 @@ fn receiver(
         return Err(RequestError::new(
             "frequency",
             format!(
-                "{:.6} MHz is not within the recording ({:.6} ± {:.6} MHz)",
+                "{:.6} MHz is outside the recording, {:.6} to {:.6} MHz",
                 frequency_hz / 1e6,
-                centre_hz / 1e6,
-                half_band_hz / 1e6
+                (centre_hz - half_band_hz) / 1e6,
+                (centre_hz + half_band_hz) / 1e6
             ),
             "give the recording's centre with --frequency HZ",
         ));

@@ -39,10 +39,10 @@ pub struct Arguments {
     esn0: f64,
     /// Number of frames sent
     #[arg(long, default_value_t = FRAMES, value_name = "N",
-          value_parser = clap::value_parser!(u32).range(..=MOST_FRAMES))]
+          value_parser = clap::value_parser!(u32).range(..=MOST_FRAMES), allow_negative_numbers = true)]
     frames: u32,
     /// Seed of frames and noise
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
     seed: u64,
     #[command(flatten)]
     output: OutputArguments,
@@ -81,15 +81,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Some(entry.frequency_hz),
     )?;
     let screen = Screen::new(simulator.info(), arguments.output.quiet);
-    if !arguments.output.quiet {
-        screen.say(&format!(
-            "{SATELLITE}, {DOWNLINK}: {} Bd GMSK at {:.3} MHz, simulated pass over {ELEVATION_DEG}°, \
-             Es/N0 {} dB at closest approach",
-            entry.symbol_rate_bd,
-            entry.frequency_hz / 1e6,
-            arguments.esn0
-        ));
-    }
     let request = ModeArguments {
         satellite: Some(SATELLITE.to_owned()),
         downlink: Some(DOWNLINK.to_owned()),
@@ -100,6 +91,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Placement { centre_frequency_hz: Some(entry.frequency_hz), ..Placement::default() };
     let receivers = decode::receivers(&mut decoding, simulator.info(), &placement)?;
     let sinks = arguments.output.open(&[], &screen)?;
+    if !arguments.output.quiet {
+        screen.say(&format!(
+            "{SATELLITE}, {DOWNLINK}: {} Bd GMSK at {:.3} MHz, simulated pass over {ELEVATION_DEG}°, \
+             Es/N0 {} dB at closest approach",
+            entry.symbol_rate_bd,
+            entry.frequency_hz / 1e6,
+            arguments.esn0
+        ));
+    }
     let sent = Arc::new(Mutex::new(Vec::new()));
     let session = Session {
         source: Box::new(Told { simulator, sent: sent.clone() }),

@@ -34,11 +34,11 @@ struct InputArguments {
     #[arg(long, value_name = "FORMAT", help_heading = "Input")]
     format: Option<String>,
     /// Samples per second
-    #[arg(long, value_name = "HZ", value_parser = numbers::positive, allow_negative_numbers = true,
+    #[arg(long, value_name = "HZ", value_parser = numbers::sample_rate, allow_negative_numbers = true,
           help_heading = "Input")]
     rate: Option<f64>,
     /// Frequency at the centre of the recording
-    #[arg(long, value_name = "HZ", value_parser = numbers::not_negative, allow_negative_numbers = true,
+    #[arg(long, value_name = "HZ", value_parser = numbers::carrier, allow_negative_numbers = true,
           help_heading = "Input")]
     frequency: Option<f64>,
     /// UTC of the first sample
@@ -48,11 +48,11 @@ struct InputArguments {
     #[arg(long, value_name = "KIND", value_enum, help_heading = "Input")]
     input: Option<Kind>,
     /// Carrier of a real intermediate frequency
-    #[arg(long, value_name = "HZ", value_parser = numbers::positive, allow_negative_numbers = true,
+    #[arg(long, value_name = "HZ", value_parser = numbers::between(1.0, 1e9), allow_negative_numbers = true,
           help_heading = "Input")]
     intermediate_frequency: Option<f64>,
     /// Search the carrier within ± this; ±25 ppm of it and at least 12 kHz if not given
-    #[arg(long, value_name = "HZ", value_parser = numbers::not_negative, allow_negative_numbers = true,
+    #[arg(long, value_name = "HZ", value_parser = numbers::between(0.0, 1e9), allow_negative_numbers = true,
           help_heading = "Input")]
     search: Option<f64>,
     /// Read in real time instead of as fast as possible

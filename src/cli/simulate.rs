@@ -39,31 +39,42 @@ pub struct Arguments {
 struct TransmissionArguments {
     /// Number of frames
     #[arg(long, default_value_t = 10, value_name = "N", help_heading = "Transmission",
-          value_parser = clap::value_parser!(u32).range(..=MOST_FRAMES))]
+          value_parser = clap::value_parser!(u32).range(..=MOST_FRAMES), allow_negative_numbers = true)]
     frames: u32,
     /// Length of each frame in bytes; lengths that suit the framing if not given
-    #[arg(long, value_name = "BYTES", help_heading = "Transmission")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "BYTES",
+        help_heading = "Transmission"
+    )]
     frame_length: Option<usize>,
     /// Frames that follow each other in a burst; 0: all in one
-    #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Transmission")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        default_value_t = 1,
+        value_name = "N",
+        help_heading = "Transmission"
+    )]
     frames_per_burst: usize,
     /// Symbols of preamble before each burst
     #[arg(long, default_value_t = 64, value_name = "N", help_heading = "Transmission",
-          value_parser = clap::value_parser!(u32).range(..=MOST_PREAMBLE_SYMBOLS))]
+          value_parser = clap::value_parser!(u32).range(..=MOST_PREAMBLE_SYMBOLS), allow_negative_numbers = true)]
     preamble: u32,
     /// Pause before, between and after bursts, in seconds
-    #[arg(long, default_value_t = 0.25, value_name = "S", value_parser = numbers::not_negative,
+    #[arg(long, default_value_t = 0.25, value_name = "S", value_parser = numbers::between(0.0, 1e5),
           allow_negative_numbers = true, help_heading = "Transmission")]
     gap: f64,
     /// Seed of frames, noise and fading: the same seed gives the same file
-    #[arg(long, default_value_t = 1, help_heading = "Transmission")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 1, help_heading = "Transmission")]
     seed: u64,
     /// FSK: bandwidth × symbol time of the Gaussian filter; "inf" for none
-    #[arg(long, value_parser = numbers::positive_or_infinite, allow_negative_numbers = true,
+    #[arg(long, value_parser = numbers::between(0.1, f64::INFINITY), allow_negative_numbers = true,
           help_heading = "Transmission")]
     bt: Option<f64>,
     /// PSK: roll-off of the root-raised-cosine filter; 0 for rectangular symbols
-    #[arg(long, value_parser = numbers::not_negative, allow_negative_numbers = true,
+    #[arg(long, value_parser = numbers::between(0.0, 1.0), allow_negative_numbers = true,
           help_heading = "Transmission")]
     roll_off: Option<f64>,
 }
@@ -72,7 +83,7 @@ struct TransmissionArguments {
 #[derive(clap::Args)]
 struct ChannelArguments {
     /// Samples per second; five per symbol if not given, for tones in FM at least 48000
-    #[arg(long, value_name = "HZ", value_parser = numbers::positive, allow_negative_numbers = true,
+    #[arg(long, value_name = "HZ", value_parser = numbers::sample_rate, allow_negative_numbers = true,
           help_heading = "Channel")]
     rate: Option<f64>,
     /// Sample format of the file
@@ -87,7 +98,7 @@ struct ChannelArguments {
         long,
         value_name = "HZ",
         default_value_t = 0.0,
-        value_parser = numbers::finite,
+        value_parser = numbers::signed_hz,
         allow_negative_numbers = true,
         help_heading = "Channel"
     )]
@@ -97,7 +108,7 @@ struct ChannelArguments {
         long,
         value_name = "HZ/S",
         default_value_t = 0.0,
-        value_parser = numbers::finite,
+        value_parser = numbers::signed_hz,
         allow_negative_numbers = true,
         help_heading = "Channel"
     )]
@@ -107,7 +118,7 @@ struct ChannelArguments {
         long,
         value_name = "PPM",
         default_value_t = 0.0,
-        value_parser = numbers::finite,
+        value_parser = numbers::between(-1e5, 1e5),
         allow_negative_numbers = true,
         help_heading = "Channel"
     )]
@@ -124,7 +135,7 @@ struct ChannelArguments {
         long,
         value_name = "LEVEL",
         default_value_t = 0.0,
-        value_parser = numbers::finite,
+        value_parser = numbers::between(-1.0, 1.0),
         allow_negative_numbers = true,
         help_heading = "Channel"
     )]
@@ -133,11 +144,11 @@ struct ChannelArguments {
     #[arg(long, value_name = "DB,DEG", allow_hyphen_values = true, help_heading = "Channel")]
     iq_imbalance: Option<String>,
     /// Bits of the receiver's converter
-    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(2..=24),
+    #[arg(long, allow_negative_numbers = true, value_name = "BITS", value_parser = clap::value_parser!(u8).range(2..=24),
           help_heading = "Channel")]
     quantisation: Option<u8>,
     /// Centre frequency; the downlink's if not given
-    #[arg(long, value_name = "HZ", value_parser = numbers::not_negative,
+    #[arg(long, value_name = "HZ", value_parser = numbers::carrier,
           allow_negative_numbers = true, help_heading = "Channel")]
     frequency: Option<f64>,
     /// UTC of the first sample
@@ -164,6 +175,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let sample_rate_hz = channel
         .rate
         .unwrap_or_else(|| (SAMPLES_PER_SYMBOL * symbol_rate_bd).max(least_rate_hz(&origin)));
+    let deviation_hz = mode.parameters.deviation_hz;
     let payloads = match sent.frame_length {
         None => frames::for_framing(
             &origin.framing,
@@ -193,6 +205,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     transmission.gap_s = sent.gap;
     transmission.tail_s = sent.gap;
 
+    for (option, hz) in [("--offset", Some(channel.offset)), ("--deviation", deviation_hz)] {
+        if let Some(hz) = hz.filter(|hz| hz.abs() > sample_rate_hz / 2.0) {
+            return Err(RequestError::new(
+                option,
+                format!("{hz} Hz is outside a recording of {sample_rate_hz} samples per second"),
+                format!("accepted: up to ±{} Hz, or give a higher --rate", sample_rate_hz / 2.0),
+            )
+            .into());
+        }
+    }
     let mut settings = Channel {
         esn0_db: channel.esn0.unwrap_or(f64::INFINITY),
         frequency_offset_hz: channel.offset,
@@ -208,6 +230,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         let carrier_hz = centre_frequency_hz.ok_or_else(|| {
             RequestError::new("--pass", "the carrier is not known", "add --frequency HZ")
         })?;
+        if !(altitude_km > 0.0 && (0.0..=90.0).contains(&elevation_deg)) {
+            return Err(RequestError::new(
+                "--pass",
+                format!("{altitude_km} km and {elevation_deg}° are no pass"),
+                "accepted: an altitude above 0 km and an elevation of 0 to 90°",
+            )
+            .into());
+        }
         let pass = Pass::new(altitude_km, elevation_deg);
         let middle_s = duration_s(&transmission) / 2.0;
         settings.doppler_hz = pass.doppler_curve(carrier_hz, -middle_s);
@@ -215,6 +245,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     }
     if let Some(text) = &channel.fading {
         let (rate_hz, k_factor_db) = pair("--fading", text, "2,6")?;
+        // Above a 200th of the sample rate the model does not hold.
+        let fastest_hz = sample_rate_hz / 200.0;
+        if !(0.0..=fastest_hz).contains(&rate_hz) {
+            return Err(RequestError::new(
+                "--fading",
+                format!("{rate_hz} Hz is out of range"),
+                format!("accepted: a rate of 0 to {fastest_hz} Hz"),
+            )
+            .into());
+        }
         settings.fading = Some(Fading { rate_hz, k_factor_db });
     }
     if let Some(text) = &channel.iq_imbalance {
@@ -249,6 +289,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
 fn as_written(error: RequestError) -> RequestError {
     let option = match error.subject.as_str() {
         "sample rate" => "--rate",
+        "clock" => "--clock",
         "lead-in" | "gap" | "tail" => "--gap",
         _ => return error,
     };
