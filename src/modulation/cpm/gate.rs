@@ -147,7 +147,7 @@ impl Gate {
         let fft = planner.plan_fft_forward(length);
         let bin_baud = rate / length as f64;
         let reach = ((1.1 / bin_baud) as usize).min(length / 2 - 1);
-        let templates = templates(&window, rate, reach, &fft);
+        let templates = templates(length, rate, reach, &fft);
         let box_bins = ((0.5 / bin_baud) as usize).max(3);
         // 25 % quantile of the mean of box_bins correlated exponential variates (Wilson, Hilferty).
         let freedom = box_bins as f64 / f64::from(HANN_CORRELATION * HANN_CORRELATION);
@@ -451,12 +451,16 @@ impl Gate {
 }
 
 /// Spectra of random CPM through the window: transform of its autocorrelation times the window's.
-fn templates(window: &[f32], rate: f64, reach: usize, fft: &Arc<dyn Fft<f32>>) -> Vec<Template> {
-    let n = window.len();
+fn templates(n: usize, rate: f64, reach: usize, fft: &Arc<dyn Fft<f32>>) -> Vec<Template> {
     let pulse = PhasePulse::new(0.5, 3);
-    // The autocorrelation of the window at every second lag suffices beyond doubt, but is cheap.
-    let windowed: Vec<f32> = (0..n)
-        .map(|lag| window[lag..].iter().zip(window).map(|(a, b)| a * b).sum::<f32>())
+    // Autocorrelation of the Hann window over its value at 0, x = lag/n:
+    // (1 - x) (2 + cos 2πx) / 3 + sin(2πx) / 2π.
+    let windowed: Vec<f32> = (0..=n / 2)
+        .map(|lag| {
+            let x = lag as f64 / n as f64;
+            let (sin, cos) = (2.0 * PI * x).sin_cos();
+            ((1.0 - x) * (2.0 + cos) / 3.0 + sin / (2.0 * PI)) as f32
+        })
         .collect();
     TEMPLATE_H
         .iter()
