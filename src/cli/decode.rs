@@ -13,6 +13,8 @@ use tulpar::modulation::{self, InputKind, Parameters};
 use tulpar::receiver::{Downlink, Input, Receiver};
 use tulpar::source::{InputOptions, SourceInfo};
 
+use super::numbers;
+
 /// Doppler shift of a low orbit, with some margin for the oscillators: ±25 ppm.
 const SEARCH_PER_HZ: f64 = 25e-6;
 /// What is searched if no carrier frequency is known, or a low one.
@@ -40,25 +42,28 @@ pub struct ModeArguments {
     )]
     pub modulation: Option<String>,
     /// Symbol rate of that mode, in baud
-    #[arg(long, value_name = "BD", requires = "modulation", help_heading = "What to decode")]
+    #[arg(long, value_name = "BD", requires = "modulation", conflicts_with_all = ["satellite", "flowgraph"], value_parser = numbers::symbol_rate,
+          allow_negative_numbers = true, help_heading = "What to decode")]
     pub symbol_rate: Option<f64>,
     /// Framing of that mode (see `tulpar modes`)
-    #[arg(long, value_name = "NAME", requires = "modulation", help_heading = "What to decode")]
+    #[arg(long, value_name = "NAME", requires = "modulation", conflicts_with_all = ["satellite", "flowgraph"], help_heading = "What to decode")]
     pub framing: Option<String>,
     /// FSK: frequency of bit 1 against the carrier; a hint, it is found without
     #[arg(
         long,
         value_name = "HZ",
-        requires = "modulation",
+        requires = "modulation", conflicts_with_all = ["satellite", "flowgraph"],
+        value_parser = numbers::signed_hz,
         allow_negative_numbers = true,
         help_heading = "What to decode"
     )]
     pub deviation: Option<f64>,
     /// AFSK: centre of the two tones
-    #[arg(long, value_name = "HZ", requires = "modulation", help_heading = "What to decode")]
+    #[arg(long, value_name = "HZ", requires = "modulation", conflicts_with_all = ["satellite", "flowgraph"], value_parser = numbers::between(1.0, 1e6),
+          allow_negative_numbers = true, help_heading = "What to decode")]
     pub audio_carrier: Option<f64>,
     /// Option of the framing (see `tulpar modes`); may be repeated
-    #[arg(long, value_name = "KEY=VALUE", requires = "modulation", num_args = 1..,
+    #[arg(long, value_name = "KEY=VALUE", requires = "modulation", conflicts_with_all = ["satellite", "flowgraph"], num_args = 1..,
           help_heading = "What to decode")]
     pub option: Vec<String>,
 }
@@ -93,7 +98,10 @@ impl ModeArguments {
             let file = FlowgraphFile::open(path)?;
             let catalogue = Catalogue::load()?;
             let (satellite, chosen) = file.resolve(&catalogue)?;
-            let decoding = Decoding::of(satellite, chosen)?;
+            let decoding = Decoding::of(satellite, chosen).map_err(|error| RequestError {
+                subject: format!("{}: {}", path.display(), error.subject),
+                ..error
+            })?;
             return Ok(Decoding {
                 input_file: file.input_file,
                 input: file.input,
@@ -119,50 +127,48 @@ impl ModeArguments {
         })
     }
 
-    /// The one downlink that is to be transmitted: with a satellite of several, the first that is
-    /// supported unless `--downlink` says another. Also its carrier frequency, if it is known.
+    /// The one downlink that is to be transmitted: with a satellite or a flowgraph file of several,
+    /// the first that is supported unless `--downlink` says another. Also its carrier frequency, if
+    /// it is known.
     pub fn transmitted(&self) -> Result<(Origin, Option<f64>, Mode), RequestError> {
-        let Some(name) = &self.satellite else {
-            let Some(modulation) = &self.modulation else {
-                return Err(RequestError::new(
-                    "what to transmit",
-                    "nothing is said",
-                    "give --satellite NAME, or --modulation, --symbol-rate and --framing",
-                ));
+        if let Some(name) = &self.satellite {
+            let catalogue = Catalogue::load()?;
+            let satellite = catalogue.find(name)?;
+            let chosen = match &self.downlink {
+                Some(label) => vec![satellite.downlink(label)?],
+                None => satellite.downlinks.iter().collect(),
             };
-            let (origin, mode) = self.mode(modulation)?;
-            return Ok((origin, None, mode));
+            return first_supported(Some(satellite), &chosen);
+        }
+        if let Some(path) = &self.flowgraph {
+            let file = FlowgraphFile::open(path)?;
+            let catalogue = Catalogue::load()?;
+            let (satellite, chosen) = file.resolve(&catalogue)?;
+            return first_supported(satellite, &chosen);
+        }
+        let Some(modulation) = &self.modulation else {
+            return Err(RequestError::new(
+                "what to transmit",
+                "nothing is said",
+                "give --satellite NAME, --flowgraph FILE, or --modulation, --symbol-rate and \
+                 --framing",
+            ));
         };
-        let catalogue = Catalogue::load()?;
-        let satellite = catalogue.find(name)?;
-        let entry = match &self.downlink {
-            Some(label) => satellite.downlink(label)?,
-            None => satellite
-                .downlinks
-                .iter()
-                .find(|d| d.mode().is_ok())
-                .or(satellite.downlinks.first())
-                .ok_or_else(|| RequestError::new(name, "has no downlink", "choose another"))?,
-        };
-        Ok((entry.origin(Some(satellite)), Some(entry.frequency_hz), entry.mode()?))
+        let (origin, mode) = self.mode(modulation)?;
+        Ok((origin, None, mode))
     }
 
     /// A mode said outright.
     fn mode(&self, modulation: &str) -> Result<(Origin, Mode), RequestError> {
-        let modulation = modulation::find(modulation)?;
+        let modulation = modulation::find(modulation).map_err(|error| {
+            not_yet("--modulation", modulation, &catalogue::embedded_modulations(), error)
+        })?;
         let missing = |option: &str, right: &str| {
             RequestError::new(option, "missing beside --modulation", right)
         };
         let symbol_rate_bd = self
             .symbol_rate
             .ok_or_else(|| missing("--symbol-rate", "give the symbol rate in baud"))?;
-        if !(symbol_rate_bd.is_finite() && symbol_rate_bd > 0.0) {
-            return Err(RequestError::new(
-                "--symbol-rate",
-                format!("{symbol_rate_bd} is no symbol rate"),
-                "give symbols per second, above 0",
-            ));
-        }
         let framing = self
             .framing
             .as_ref()
@@ -173,12 +179,14 @@ impl ModeArguments {
                 RequestError::new(
                     "--option",
                     format!("\"{option}\" has no ="),
-                    "write it as --option key=value",
+                    "write it as --option key=value, and the file before it",
                 )
             })?;
             options.insert(key.trim().to_owned(), value.trim().to_owned());
         }
-        let framing_descriptor = framing::find(framing)?;
+        let framing_descriptor = framing::find(framing).map_err(|error| {
+            not_yet("--framing", framing, &catalogue::embedded_framings(), error)
+        })?;
         let origin = Origin {
             modulation: modulation.name.to_owned(),
             symbol_rate_bd,
@@ -193,7 +201,15 @@ impl ModeArguments {
                 ..Parameters::new(symbol_rate_bd)
             },
             framing_descriptor,
-            framing: framing::build(framing_descriptor.name, &Options(options))?,
+            framing: framing::build(framing_descriptor.name, &Options(options)).map_err(
+                |error| {
+                    let subject = match error.subject.as_str() {
+                        "option" => "--option".to_owned(),
+                        key => format!("--option {key}"),
+                    };
+                    RequestError { subject, ..error }
+                },
+            )?,
         };
         Ok((origin, mode))
     }
@@ -209,8 +225,39 @@ fn downlink(origin: Origin, frequency_hz: Option<f64>, mode: Mode) -> Downlink {
     }
 }
 
+/// The error for a name that no registry has: "not supported yet" if satellites fly it.
+fn not_yet(option: &str, name: &str, flying: &[&str], unknown: RequestError) -> RequestError {
+    if !flying.iter().any(|f| f.eq_ignore_ascii_case(name.trim())) {
+        return RequestError { subject: option.to_owned(), ..unknown };
+    }
+    let right = unknown.right.rsplit_once("accepted: ").map_or("", |(_, names)| names);
+    RequestError::new(
+        option,
+        format!("\"{name}\" is not supported yet"),
+        format!("supported: {right}"),
+    )
+}
+
+/// The first of these downlinks that is supported, or why the first of all is not.
+fn first_supported(
+    satellite: Option<&Satellite>,
+    chosen: &[&catalogue::Downlink],
+) -> Result<(Origin, Option<f64>, Mode), RequestError> {
+    let mut refused = None;
+    for entry in chosen {
+        match entry.mode() {
+            Ok(mode) => return Ok((entry.origin(satellite), Some(entry.frequency_hz), mode)),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    Err(refused.unwrap_or_else(|| {
+        RequestError::new("what to transmit", "there is no downlink", "choose another satellite")
+    }))
+}
+
 impl Decoding {
-    /// The downlinks of an entry; those that are not supported are noted, unless none is left.
+    /// The downlinks of an entry; those that are not supported are noted, unless none is left, or
+    /// the user wrote them (there is no satellite): then that is an error.
     fn of(
         satellite: Option<&Satellite>,
         chosen: Vec<&catalogue::Downlink>,
@@ -224,26 +271,68 @@ impl Decoding {
                     Some(entry.frequency_hz),
                     mode,
                 )),
-                Err(error) => refused.push(error),
+                Err(error) if satellite.is_none() => return Err(error),
+                Err(error) => refused.push((entry.label.clone(), error)),
             }
         }
-        if downlinks.is_empty()
-            && let Some(error) = refused.first()
-        {
-            let subject = match satellite {
-                Some(satellite) => format!("{}: {}", satellite.name, error.subject),
-                None => error.subject.clone(),
-            };
-            return Err(RequestError { subject, ..error.clone() });
+        let name = satellite.map_or("", |s| s.name.as_str());
+        if downlinks.is_empty() && !refused.is_empty() {
+            return Err(all_refused(name, "no downlink can be decoded", refused));
         }
+        let notes = if refused.is_empty() { Vec::new() } else { vec![not_decoded(name, &refused)] };
         Ok(Self {
             downlinks,
-            notes: refused.iter().map(ToString::to_string).collect(),
+            notes,
             input_file: None,
             input: InputOptions::default(),
             sinks: Vec::new(),
         })
     }
+}
+
+/// What is wrong with downlinks: `"a", "b" (reason); "c" (reason)`.
+fn reasons(refused: &[(String, RequestError)]) -> String {
+    let mut by_reason: Vec<(&str, Vec<String>)> = Vec::new();
+    for (label, error) in refused {
+        let label = format!("\"{label}\"");
+        match by_reason.iter_mut().find(|(reason, _)| *reason == error.wrong) {
+            Some((_, labels)) => labels.push(label),
+            None => by_reason.push((&error.wrong, vec![label])),
+        }
+    }
+    let parts: Vec<String> = by_reason
+        .iter()
+        .map(|(reason, labels)| format!("{} ({reason})", labels.join(", ")))
+        .collect();
+    parts.join("; ")
+}
+
+/// The one line about downlinks that are left out while others are decoded.
+fn not_decoded(satellite: &str, refused: &[(String, RequestError)]) -> String {
+    let subject = if satellite.is_empty() { String::new() } else { format!("{satellite}: ") };
+    format!("{subject}not decoded: {}", reasons(refused))
+}
+
+/// The error when no downlink is left: about the one, or about all of them.
+fn all_refused(
+    subject: &str,
+    none: &str,
+    mut refused: Vec<(String, RequestError)>,
+) -> RequestError {
+    let told = format!("{none}: {}", reasons(&refused));
+    let several = refused.len() > 1;
+    let (label, error) = refused.swap_remove(0);
+    if several {
+        return RequestError::new(subject, told, error.right);
+    }
+    let named = error.subject.starts_with("downlink \"");
+    let own = if named || label.is_empty() {
+        error.subject
+    } else {
+        format!("downlink \"{label}\": {}", error.subject)
+    };
+    let subject = if subject.is_empty() { own } else { format!("{subject}: {own}") };
+    RequestError { subject, ..error }
 }
 
 /// What the samples of an input are, for one downlink.
@@ -293,25 +382,23 @@ pub fn receivers(
 ) -> Result<Vec<Receiver>, RequestError> {
     let mut receivers = Vec::new();
     let mut refused = Vec::new();
+    let mut satellite = String::new();
     for downlink in std::mem::take(&mut decoding.downlinks) {
-        let label = downlink.origin.downlink.clone();
+        let origin = downlink.origin.clone();
         match receiver(downlink, info, placement) {
             Ok(receiver) => receivers.push(receiver),
-            Err(error) => refused.push(match label {
-                Some(label) => RequestError {
-                    subject: format!("downlink \"{label}\": {}", error.subject),
-                    ..error
-                },
-                None => error,
-            }),
+            Err(error) => {
+                satellite = origin.satellite.clone().unwrap_or_default();
+                refused.push((origin.downlink.clone().unwrap_or_default(), error));
+            }
         }
     }
-    if receivers.is_empty()
-        && let Some(error) = refused.pop()
-    {
-        return Err(error);
+    if receivers.is_empty() && !refused.is_empty() {
+        return Err(all_refused(&satellite, "no downlink fits the recording", refused));
     }
-    decoding.notes.extend(refused.iter().map(ToString::to_string));
+    if !refused.is_empty() {
+        decoding.notes.push(not_decoded(&satellite, &refused));
+    }
     Ok(receivers)
 }
 
@@ -330,10 +417,10 @@ fn receiver(
         return Err(RequestError::new(
             "frequency",
             format!(
-                "{:.6} MHz is not within the recording ({:.6} ± {:.6} MHz)",
+                "{:.6} MHz is outside the recording, {:.6} to {:.6} MHz",
                 frequency_hz / 1e6,
-                centre_hz / 1e6,
-                half_band_hz / 1e6
+                (centre_hz - half_band_hz) / 1e6,
+                (centre_hz + half_band_hz) / 1e6
             ),
             "give the recording's centre with --frequency HZ",
         ));

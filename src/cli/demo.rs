@@ -10,6 +10,7 @@ use tulpar::source::{SampleBlock, Source, SourceError, SourceInfo};
 
 use super::Outcome;
 use super::decode::{self, ModeArguments, Placement};
+use super::numbers;
 use super::output::{self, OutputArguments, Screen};
 
 /// The satellite of the demo.
@@ -20,7 +21,9 @@ const DOWNLINK: &str = "UHF beacon";
 const ALTITUDE_KM: f64 = 500.0;
 const ELEVATION_DEG: f64 = 55.0;
 const SAMPLE_RATE_HZ: f64 = 48_000.0;
-const FRAMES: usize = 60;
+const FRAMES: u32 = 60;
+/// More than that is no short pass.
+const MOST_FRAMES: i64 = 10_000;
 const GAP_S: f64 = 0.85;
 /// Es/N0 at closest approach, and what is lost towards the ends is path loss.
 const ESN0_DB: f64 = 12.0;
@@ -31,13 +34,15 @@ const START: &str = "2026-11-22T09:41:00Z";
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Es/N0 at closest approach, in dB
-    #[arg(long, value_name = "DB", default_value_t = ESN0_DB, allow_negative_numbers = true)]
+    #[arg(long, value_name = "DB", default_value_t = ESN0_DB, value_parser = numbers::decibels,
+          allow_negative_numbers = true)]
     esn0: f64,
     /// Number of frames sent
-    #[arg(long, default_value_t = FRAMES)]
-    frames: usize,
+    #[arg(long, default_value_t = FRAMES, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(..=MOST_FRAMES), allow_negative_numbers = true)]
+    frames: u32,
     /// Seed of frames and noise
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
     seed: u64,
     #[command(flatten)]
     output: OutputArguments,
@@ -51,12 +56,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let payloads = frames::for_framing(
         &entry.framing,
         mode.framing.as_ref(),
-        arguments.frames,
+        arguments.frames as usize,
         arguments.seed,
     );
     let mut transmission = Transmission::new(mode, payloads)?;
     transmission.gap_s = GAP_S;
-    let middle_s = arguments.frames as f64 * (GAP_S + 0.15) / 2.0;
+    let middle_s = f64::from(arguments.frames) * (GAP_S + 0.15) / 2.0;
     let pass = Pass::new(ALTITUDE_KM, ELEVATION_DEG);
     let channel = Channel {
         esn0_db: arguments.esn0,
@@ -76,15 +81,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Some(entry.frequency_hz),
     )?;
     let screen = Screen::new(simulator.info(), arguments.output.quiet);
-    if !arguments.output.quiet {
-        screen.say(&format!(
-            "{SATELLITE}, {DOWNLINK}: {} Bd GMSK at {:.3} MHz, simulated pass over {ELEVATION_DEG}°, \
-             Es/N0 {} dB at closest approach",
-            entry.symbol_rate_bd,
-            entry.frequency_hz / 1e6,
-            arguments.esn0
-        ));
-    }
     let request = ModeArguments {
         satellite: Some(SATELLITE.to_owned()),
         downlink: Some(DOWNLINK.to_owned()),
@@ -95,6 +91,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Placement { centre_frequency_hz: Some(entry.frequency_hz), ..Placement::default() };
     let receivers = decode::receivers(&mut decoding, simulator.info(), &placement)?;
     let sinks = arguments.output.open(&[], &screen)?;
+    if !arguments.output.quiet {
+        screen.say(&format!(
+            "{SATELLITE}, {DOWNLINK}: {} Bd GMSK at {:.3} MHz, simulated pass over {ELEVATION_DEG}°, \
+             Es/N0 {} dB at closest approach",
+            entry.symbol_rate_bd,
+            entry.frequency_hz / 1e6,
+            arguments.esn0
+        ));
+    }
     let sent = Arc::new(Mutex::new(Vec::new()));
     let session = Session {
         source: Box::new(Told { simulator, sent: sent.clone() }),

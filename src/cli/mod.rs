@@ -3,11 +3,13 @@
 mod decode;
 mod demo;
 mod modes;
+mod numbers;
 mod output;
 mod replay;
 mod satellites;
 mod simulate;
 
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -79,17 +81,21 @@ pub fn main() -> ExitCode {
             if error.downcast_ref::<std::io::Error>().is_some_and(is_broken_pipe) {
                 return ExitCode::from(EXIT_OK);
             }
-            eprintln!("tulpar: {error:#}");
+            complain(&format!("{error:#}"));
             let request = error.downcast_ref::<RequestError>().is_some();
             ExitCode::from(if request { EXIT_REQUEST } else { EXIT_FAILED })
         }
         Err(_) => {
-            eprintln!(
-                "tulpar: internal error; run again with TULPAR_LOG=debug and report what it says"
-            );
+            complain("internal error; run again with TULPAR_LOG=debug and report what it says");
             ExitCode::from(EXIT_FAILED)
         }
     }
+}
+
+/// Says one line on standard error; if nobody can hear it, so be it.
+fn complain(text: &str) {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let _ = writeln!(std::io::stderr(), "tulpar: {line}");
 }
 
 fn is_broken_pipe(error: &std::io::Error) -> bool {
@@ -115,10 +121,11 @@ fn usage(error: &clap::Error) -> ExitCode {
                 .filter(|line| !line.is_empty())
                 .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
                 .collect();
-            eprintln!(
-                "tulpar: {}; see --help",
-                said.join(" ").trim_start_matches("error: ").trim_end_matches('.')
-            );
+            let said = said.join(" ");
+            complain(&format!(
+                "{}; see --help",
+                said.trim_start_matches("error: ").trim_end_matches('.')
+            ));
             ExitCode::from(EXIT_REQUEST)
         }
     }

@@ -18,7 +18,7 @@ use tulpar::sink::text::TextSink;
 use tulpar::sink::udp::UdpSink;
 use tulpar::source::SourceInfo;
 
-use super::Outcome;
+use super::{Outcome, complain};
 
 /// Arguments that say where frames go.
 #[derive(clap::Args, Clone)]
@@ -49,6 +49,12 @@ impl OutputArguments {
         screen: &Screen,
     ) -> Result<Vec<Box<dyn Sink>>, RequestError> {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+        let printing = |request: &SinkRequest| {
+            matches!(
+                request,
+                SinkRequest::JsonLines { path: None } | SinkRequest::Text { path: None }
+            )
+        };
         if self.json || requests.is_empty() {
             sinks.push(printed(self.json, screen));
         }
@@ -58,10 +64,15 @@ impl OutputArguments {
         if let Some(path) = &self.kiss_file {
             sinks.push(Box::new(KissFileSink::create(path, self.kiss_timestamps)?));
         }
-        for request in requests {
+        // --json says how to print; the file's own wish to print would print everything twice.
+        for request in requests.iter().filter(|r| !(self.json && printing(r))) {
             sinks.push(match request {
-                SinkRequest::Udp { target } => Box::new(UdpSink::open(target)?),
-                SinkRequest::KissFile { path } => Box::new(KissFileSink::create(path, false)?),
+                SinkRequest::Udp { target } => {
+                    Box::new(UdpSink::open(target).map_err(|e| of_file("udp", e))?)
+                }
+                SinkRequest::KissFile { path } => Box::new(
+                    KissFileSink::create(path, false).map_err(|e| of_file("kiss-file", e))?,
+                ),
                 SinkRequest::JsonLines { path: None } => printed(true, screen),
                 SinkRequest::Text { path: None } => printed(false, screen),
                 SinkRequest::JsonLines { path: Some(path) } => {
@@ -74,6 +85,11 @@ impl OutputArguments {
         }
         Ok(sinks)
     }
+}
+
+/// An error about a sink of a flowgraph file, which is no option of the command line.
+fn of_file(kind: &str, error: RequestError) -> RequestError {
+    RequestError { subject: format!("[[sink]] {kind}"), ..error }
 }
 
 fn create(path: &str) -> Result<std::fs::File, RequestError> {
@@ -122,7 +138,7 @@ impl Screen {
 
     /// Prints one line on standard error, above the bar.
     pub fn say(&self, line: &str) {
-        self.bar.suspend(|| eprintln!("tulpar: {line}"));
+        self.bar.suspend(|| complain(line));
     }
 
     /// Standard output, above the bar.
@@ -187,9 +203,6 @@ pub fn conclude(summary: &Summary, screen: &Screen, quiet: bool) -> Outcome {
             screen.say(&format!("a downlink stopped early: {text}"));
         }
     }
-    for sink in summary.sinks.iter().filter(|s| s.failed > 0) {
-        screen.say(&format!("{}: {} frames could not be delivered", sink.name, sink.failed));
-    }
     if !quiet {
         screen.say(&summary_line(summary));
     }
@@ -219,6 +232,9 @@ fn summary_line(summary: &Summary) -> String {
         .collect();
     if !rejected.is_empty() {
         line += &format!("; candidates rejected: {}", rejected.join(", "));
+    }
+    for sink in summary.sinks.iter().filter(|s| s.failed > 0) {
+        line += &format!("; {} not delivered to {}", sink.failed, sink.name);
     }
     if summary.behind_s > 0.1 {
         line += &format!("; was up to {:.2} s behind real time", summary.behind_s);

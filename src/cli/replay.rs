@@ -10,6 +10,7 @@ use tulpar::source::{self, Anchor, InputOptions, SampleBlock, Source, SourceErro
 
 use super::Outcome;
 use super::decode::{self, ModeArguments, Placement};
+use super::numbers;
 use super::output::{self, OutputArguments, Screen};
 
 /// Decode a recording.
@@ -33,10 +34,12 @@ struct InputArguments {
     #[arg(long, value_name = "FORMAT", help_heading = "Input")]
     format: Option<String>,
     /// Samples per second
-    #[arg(long, value_name = "HZ", help_heading = "Input")]
+    #[arg(long, value_name = "HZ", value_parser = numbers::sample_rate, allow_negative_numbers = true,
+          help_heading = "Input")]
     rate: Option<f64>,
     /// Frequency at the centre of the recording
-    #[arg(long, value_name = "HZ", help_heading = "Input")]
+    #[arg(long, value_name = "HZ", value_parser = numbers::carrier, allow_negative_numbers = true,
+          help_heading = "Input")]
     frequency: Option<f64>,
     /// UTC of the first sample
     #[arg(long, value_name = "RFC3339", help_heading = "Input")]
@@ -45,10 +48,12 @@ struct InputArguments {
     #[arg(long, value_name = "KIND", value_enum, help_heading = "Input")]
     input: Option<Kind>,
     /// Carrier of a real intermediate frequency
-    #[arg(long, value_name = "HZ", help_heading = "Input")]
+    #[arg(long, value_name = "HZ", value_parser = numbers::between(1.0, 1e9), allow_negative_numbers = true,
+          help_heading = "Input")]
     intermediate_frequency: Option<f64>,
     /// Search the carrier within ± this; ±25 ppm of it and at least 12 kHz if not given
-    #[arg(long, value_name = "HZ", help_heading = "Input")]
+    #[arg(long, value_name = "HZ", value_parser = numbers::between(0.0, 1e9), allow_negative_numbers = true,
+          help_heading = "Input")]
     search: Option<f64>,
     /// Read in real time instead of as fast as possible
     #[arg(long, help_heading = "Input")]
@@ -100,9 +105,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     };
     let receivers = decode::receivers(&mut decoding, source.info(), &placement)?;
     let sinks = arguments.output.open(&decoding.sinks, &screen)?;
-    if !arguments.output.quiet {
-        for note in decoding.notes.iter().chain(&source.info().warnings) {
+    let quiet = arguments.output.quiet;
+    let name = source.info().name.clone();
+    let warnings = source.info().warnings.len();
+    if !quiet {
+        for note in &decoding.notes {
             screen.say(note);
+        }
+        for warning in &source.info().warnings {
+            screen.say(&format!("{name}: {warning}"));
         }
     }
     let session = Session {
@@ -114,7 +125,19 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         on_sink_error: Arc::new(|_| {}),
     };
     let summary = output::run(session, &screen)?;
-    Ok(output::conclude(&summary, &screen, arguments.output.quiet))
+    if !quiet {
+        // Some things show only while reading.
+        for warning in summary.source_warnings.iter().skip(warnings) {
+            screen.say(&format!("{name}: {warning}"));
+        }
+        if summary.replaced_values > 0 {
+            screen.say(&format!(
+                "{name}: {} values were NaN, infinite or absurdly large and were read as 0",
+                summary.replaced_values
+            ));
+        }
+    }
+    Ok(output::conclude(&summary, &screen, quiet))
 }
 
 /// A source whose first sample was looked at before reading goes on.

@@ -4,11 +4,21 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use tulpar::RequestError;
+use tulpar::frame::Origin;
 use tulpar::simulation::sigmf_writer::{self, SampleFormat};
 use tulpar::simulation::{Channel, Fading, Pass, Simulator, Transmission, frames};
+use tulpar::source::SourceError;
 
-use super::Outcome;
 use super::decode::ModeArguments;
+use super::numbers;
+use super::{Outcome, complain};
+
+/// Samples of a symbol, if no sample rate is given.
+const SAMPLES_PER_SYMBOL: f64 = 5.0;
+/// What fits in memory on any machine.
+const MOST_FRAMES: i64 = 1_000_000;
+/// Likewise: over an hour at 1200 Bd.
+const MOST_PREAMBLE_SYMBOLS: i64 = 10_000_000;
 
 /// Write a SigMF recording of a simulated downlink.
 #[derive(clap::Args)]
@@ -28,48 +38,67 @@ pub struct Arguments {
 #[derive(clap::Args)]
 struct TransmissionArguments {
     /// Number of frames
-    #[arg(long, default_value_t = 10, help_heading = "Transmission")]
-    frames: usize,
+    #[arg(long, default_value_t = 10, value_name = "N", help_heading = "Transmission",
+          value_parser = clap::value_parser!(u32).range(..=MOST_FRAMES), allow_negative_numbers = true)]
+    frames: u32,
     /// Length of each frame in bytes; lengths that suit the framing if not given
-    #[arg(long, value_name = "BYTES", help_heading = "Transmission")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "BYTES",
+        help_heading = "Transmission"
+    )]
     frame_length: Option<usize>,
     /// Frames that follow each other in a burst; 0: all in one
-    #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Transmission")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        default_value_t = 1,
+        value_name = "N",
+        help_heading = "Transmission"
+    )]
     frames_per_burst: usize,
     /// Symbols of preamble before each burst
-    #[arg(long, default_value_t = 64, value_name = "N", help_heading = "Transmission")]
-    preamble: usize,
+    #[arg(long, default_value_t = 64, value_name = "N", help_heading = "Transmission",
+          value_parser = clap::value_parser!(u32).range(..=MOST_PREAMBLE_SYMBOLS), allow_negative_numbers = true)]
+    preamble: u32,
     /// Pause before, between and after bursts, in seconds
-    #[arg(long, default_value_t = 0.25, value_name = "S", help_heading = "Transmission")]
+    #[arg(long, default_value_t = 0.25, value_name = "S", value_parser = numbers::between(0.0, 1e5),
+          allow_negative_numbers = true, help_heading = "Transmission")]
     gap: f64,
     /// Seed of frames, noise and fading: the same seed gives the same file
-    #[arg(long, default_value_t = 1, help_heading = "Transmission")]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 1, help_heading = "Transmission")]
     seed: u64,
     /// FSK: bandwidth × symbol time of the Gaussian filter; "inf" for none
-    #[arg(long, help_heading = "Transmission")]
+    #[arg(long, value_parser = numbers::between(0.1, f64::INFINITY), allow_negative_numbers = true,
+          help_heading = "Transmission")]
     bt: Option<f64>,
     /// PSK: roll-off of the root-raised-cosine filter; 0 for rectangular symbols
-    #[arg(long, help_heading = "Transmission")]
+    #[arg(long, value_parser = numbers::between(0.0, 1.0), allow_negative_numbers = true,
+          help_heading = "Transmission")]
     roll_off: Option<f64>,
 }
 
 /// What the channel does to it.
 #[derive(clap::Args)]
 struct ChannelArguments {
-    /// Samples per second; five per symbol if not given
-    #[arg(long, value_name = "HZ", help_heading = "Channel")]
+    /// Samples per second; five per symbol if not given, for tones in FM at least 48000
+    #[arg(long, value_name = "HZ", value_parser = numbers::sample_rate, allow_negative_numbers = true,
+          help_heading = "Channel")]
     rate: Option<f64>,
     /// Sample format of the file
     #[arg(long, value_enum, default_value_t = Format::Ci16, help_heading = "Channel")]
     format: Format,
     /// Es/N0 per channel symbol (with --pass: at closest approach); no noise if not given
-    #[arg(long, value_name = "DB", allow_negative_numbers = true, help_heading = "Channel")]
+    #[arg(long, value_name = "DB", value_parser = numbers::decibels, allow_negative_numbers = true,
+          help_heading = "Channel")]
     esn0: Option<f64>,
     /// Carrier offset at the first sample
     #[arg(
         long,
         value_name = "HZ",
         default_value_t = 0.0,
+        value_parser = numbers::signed_hz,
         allow_negative_numbers = true,
         help_heading = "Channel"
     )]
@@ -79,6 +108,7 @@ struct ChannelArguments {
         long,
         value_name = "HZ/S",
         default_value_t = 0.0,
+        value_parser = numbers::signed_hz,
         allow_negative_numbers = true,
         help_heading = "Channel"
     )]
@@ -88,6 +118,7 @@ struct ChannelArguments {
         long,
         value_name = "PPM",
         default_value_t = 0.0,
+        value_parser = numbers::between(-1e5, 1e5),
         allow_negative_numbers = true,
         help_heading = "Channel"
     )]
@@ -104,19 +135,21 @@ struct ChannelArguments {
         long,
         value_name = "LEVEL",
         default_value_t = 0.0,
+        value_parser = numbers::between(-1.0, 1.0),
         allow_negative_numbers = true,
         help_heading = "Channel"
     )]
-    dc: f32,
+    dc: f64,
     /// Gain imbalance of the I and Q arms in dB, and their angle error in degrees
     #[arg(long, value_name = "DB,DEG", allow_hyphen_values = true, help_heading = "Channel")]
     iq_imbalance: Option<String>,
     /// Bits of the receiver's converter
-    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(2..=24),
+    #[arg(long, allow_negative_numbers = true, value_name = "BITS", value_parser = clap::value_parser!(u8).range(2..=24),
           help_heading = "Channel")]
     quantisation: Option<u8>,
     /// Centre frequency; the downlink's if not given
-    #[arg(long, value_name = "HZ", help_heading = "Channel")]
+    #[arg(long, value_name = "HZ", value_parser = numbers::carrier,
+          allow_negative_numbers = true, help_heading = "Channel")]
     frequency: Option<f64>,
     /// UTC of the first sample
     #[arg(long, value_name = "RFC3339", help_heading = "Channel")]
@@ -139,9 +172,17 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     mode.parameters.bt = sent.bt.or(mode.parameters.bt);
     mode.parameters.roll_off = sent.roll_off.or(mode.parameters.roll_off);
     let symbol_rate_bd = mode.parameters.symbol_rate_bd;
-    let sample_rate_hz = channel.rate.unwrap_or(5.0 * symbol_rate_bd);
+    let sample_rate_hz = channel
+        .rate
+        .unwrap_or_else(|| (SAMPLES_PER_SYMBOL * symbol_rate_bd).max(least_rate_hz(&origin)));
+    let deviation_hz = mode.parameters.deviation_hz;
     let payloads = match sent.frame_length {
-        None => frames::for_framing(&origin.framing, mode.framing.as_ref(), sent.frames, sent.seed),
+        None => frames::for_framing(
+            &origin.framing,
+            mode.framing.as_ref(),
+            sent.frames as usize,
+            sent.seed,
+        ),
         Some(length) => {
             let (shortest, longest) = mode.framing.frame_bytes();
             if !(shortest..=longest).contains(&length) {
@@ -152,24 +193,34 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
                 )
                 .into());
             }
-            frames::of_length(&origin.framing, length, sent.frames, sent.seed)
+            frames::of_length(&origin.framing, length, sent.frames as usize, sent.seed)
         }
     };
     let centre_frequency_hz = channel.frequency.or(frequency_hz);
     let mut transmission = Transmission::new(mode, payloads)?;
     transmission.frames_per_burst =
         if sent.frames_per_burst == 0 { usize::MAX } else { sent.frames_per_burst };
-    transmission.preamble_symbols = sent.preamble;
+    transmission.preamble_symbols = sent.preamble as usize;
     transmission.lead_in_s = sent.gap;
     transmission.gap_s = sent.gap;
     transmission.tail_s = sent.gap;
 
+    for (option, hz) in [("--offset", Some(channel.offset)), ("--deviation", deviation_hz)] {
+        if let Some(hz) = hz.filter(|hz| hz.abs() > sample_rate_hz / 2.0) {
+            return Err(RequestError::new(
+                option,
+                format!("{hz} Hz is outside a recording of {sample_rate_hz} samples per second"),
+                format!("accepted: up to ±{} Hz, or give a higher --rate", sample_rate_hz / 2.0),
+            )
+            .into());
+        }
+    }
     let mut settings = Channel {
         esn0_db: channel.esn0.unwrap_or(f64::INFINITY),
         frequency_offset_hz: channel.offset,
         frequency_rate_hz_per_s: channel.drift,
         clock_ppm: channel.clock,
-        dc: tulpar::Complex32::new(channel.dc, channel.dc),
+        dc: tulpar::Complex32::new(channel.dc as f32, channel.dc as f32),
         quantisation_bits: channel.quantisation,
         seed: sent.seed,
         ..Channel::default()
@@ -179,6 +230,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         let carrier_hz = centre_frequency_hz.ok_or_else(|| {
             RequestError::new("--pass", "the carrier is not known", "add --frequency HZ")
         })?;
+        if !(altitude_km > 0.0 && (0.0..=90.0).contains(&elevation_deg)) {
+            return Err(RequestError::new(
+                "--pass",
+                format!("{altitude_km} km and {elevation_deg}° are no pass"),
+                "accepted: an altitude above 0 km and an elevation of 0 to 90°",
+            )
+            .into());
+        }
         let pass = Pass::new(altitude_km, elevation_deg);
         let middle_s = duration_s(&transmission) / 2.0;
         settings.doppler_hz = pass.doppler_curve(carrier_hz, -middle_s);
@@ -186,6 +245,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     }
     if let Some(text) = &channel.fading {
         let (rate_hz, k_factor_db) = pair("--fading", text, "2,6")?;
+        // Above a 200th of the sample rate the model does not hold.
+        let fastest_hz = sample_rate_hz / 200.0;
+        if !(0.0..=fastest_hz).contains(&rate_hz) {
+            return Err(RequestError::new(
+                "--fading",
+                format!("{rate_hz} Hz is out of range"),
+                format!("accepted: a rate of 0 to {fastest_hz} Hz"),
+            )
+            .into());
+        }
         settings.fading = Some(Fading { rate_hz, k_factor_db });
     }
     if let Some(text) = &channel.iq_imbalance {
@@ -194,7 +263,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         settings.iq_phase_imbalance_deg = phase_deg;
     }
     let mut simulator =
-        Simulator::new(transmission, settings, sample_rate_hz, channel.start, centre_frequency_hz)?;
+        Simulator::new(transmission, settings, sample_rate_hz, channel.start, centre_frequency_hz)
+            .map_err(as_written)?;
     let format = match channel.format {
         Format::Ci16 => SampleFormat::Ci16,
         Format::Cf32 => SampleFormat::Cf32,
@@ -203,20 +273,60 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         "tulpar simulate: {} {} Bd, {}",
         origin.modulation, origin.symbol_rate_bd, origin.framing
     );
-    sigmf_writer::write(&arguments.base, &mut simulator, format, &description)?;
-    eprintln!(
-        "tulpar: {} frames in {:.2} s, {}",
-        simulator.sent().len(),
+    let written = sigmf_writer::write(&arguments.base, &mut simulator, format, &description);
+    let recording = written.map_err(unwritable)?;
+    let frames = simulator.sent().len();
+    let plural = if frames == 1 { "" } else { "s" };
+    complain(&format!(
+        "{frames} frame{plural} in {:.2} s, {}",
         simulator.samples_read() as f64 / sample_rate_hz,
-        arguments.base.display()
-    );
+        recording.meta.display()
+    ));
     Ok(Outcome::Done)
+}
+
+/// The simulator's words for what are options here.
+fn as_written(error: RequestError) -> RequestError {
+    let option = match error.subject.as_str() {
+        "sample rate" => "--rate",
+        "clock" => "--clock",
+        "lead-in" | "gap" | "tail" => "--gap",
+        _ => return error,
+    };
+    RequestError { subject: option.to_owned(), ..error }
+}
+
+/// A place that cannot be written is a wrong request; a disk that fills up is not.
+fn unwritable(error: SourceError) -> anyhow::Error {
+    use std::io::ErrorKind;
+    match error.cause.kind() {
+        ErrorKind::NotFound
+        | ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory
+        | ErrorKind::PermissionDenied
+        | ErrorKind::ReadOnlyFilesystem
+        | ErrorKind::InvalidInput
+        | ErrorKind::InvalidFilename => RequestError::new(
+            &error.name,
+            format!("cannot be created: {}", error.cause),
+            "name a folder that exists and can be written to",
+        )
+        .into(),
+        _ => error.into(),
+    }
+}
+
+/// Room that a modulation needs whatever its symbol rate.
+fn least_rate_hz(origin: &Origin) -> f64 {
+    // Voice-grade FM: ±5 kHz of deviation and its sidebands.
+    if origin.modulation == "AFSK" { 48_000.0 } else { 0.0 }
 }
 
 /// Two numbers with a comma between them.
 fn pair(option: &str, text: &str, example: &str) -> Result<(f64, f64), RequestError> {
     text.split_once(',')
         .and_then(|(a, b)| Some((a.trim().parse().ok()?, b.trim().parse().ok()?)))
+        .filter(|(a, b): &(f64, f64)| a.is_finite() && !b.is_nan())
         .ok_or_else(|| {
             RequestError::new(
                 option,

@@ -91,6 +91,10 @@ pub struct Summary {
     pub sinks: Vec<SinkReport>,
     /// Why reading stopped early, if it did.
     pub source_failure: Option<String>,
+    /// The source's warnings, those from before its first sample included.
+    pub source_warnings: Vec<String>,
+    /// Numbers of the input that were NaN, infinite or absurdly large and became 0.
+    pub replaced_values: u64,
 }
 
 impl Summary {
@@ -188,6 +192,8 @@ impl Session {
                 .collect(),
             sinks: collected.sinks,
             source_failure: read.failure,
+            source_warnings: read.warnings,
+            replaced_values: read.replaced_values,
         })
     }
 }
@@ -198,10 +204,26 @@ struct Read {
     samples: u64,
     behind: Duration,
     failure: Option<String>,
+    warnings: Vec<String>,
+    replaced_values: u64,
 }
 
 fn read(
     mut source: Box<dyn Source>,
+    feed: Feed,
+    progress: &Progress,
+    stop: &AtomicBool,
+    block_samples: usize,
+    paced: bool,
+) -> Read {
+    let mut read = read_blocks(&mut *source, feed, progress, stop, block_samples, paced);
+    read.warnings.clone_from(&source.info().warnings);
+    read.replaced_values = source.replaced_values();
+    read
+}
+
+fn read_blocks(
+    source: &mut dyn Source,
     mut feed: Feed,
     progress: &Progress,
     stop: &AtomicBool,

@@ -40,3 +40,39 @@ pub fn records(json_lines: &[u8]) -> Vec<serde_json::Value> {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
 }
+
+/// The frames that `tulpar simulate` says it has sent, in hex.
+pub fn sent(base: &Path) -> Vec<String> {
+    let mut path = base.as_os_str().to_owned();
+    path.push(".frames.json");
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// What a run has said on standard error, without `tulpar: `.
+pub fn said(output: &std::process::Output) -> Vec<String> {
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    text.lines()
+        .map(|line| line.strip_prefix("tulpar: ").expect("every line says who speaks").to_owned())
+        .collect()
+}
+
+/// Bytes as lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// A wrong request: exit status 2, nothing on standard output, and one line that names all of
+/// `words`.
+pub fn refused(command: &mut Command, words: &[&str]) {
+    let output = command.output().unwrap();
+    let lines = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{lines:?}");
+    assert!(output.stdout.is_empty(), "{lines:?}");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for word in words {
+        assert!(lines[0].contains(word), "no {word} in: {}", lines[0]);
+    }
+    for word in ["panic", "RUST_BACKTRACE", "internal error"] {
+        assert!(!lines[0].contains(word), "{}", lines[0]);
+    }
+}

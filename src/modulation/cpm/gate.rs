@@ -15,6 +15,9 @@
 //! * **flat**: the 25 % quantile over frequency, which also works for signals without gaps. Bins
 //!   that always stand out of their neighbours (spurs) are lowered to them.
 //!
+//! Neither is less than [`LEAST_FLOOR`] of the loudest window around: without any noise (a simulation,
+//! a squelched receiver) rounding errors would be signals over it.
+//!
 //! What is decided about a window depends on the samples up to a fixed number of windows later, and
 //! on nothing else.
 
@@ -40,6 +43,13 @@ const BIN_QUANTILE: f64 = 0.2;
 const BIN_QUANTILE_OF_MEAN: f32 = 0.2231;
 /// Fewest spectra that give a floor per bin.
 const LEAST_SPECTRA: usize = 40;
+
+/// Least floor against the mean power per bin of the loudest window in memory: 90 dB below it there
+/// are rounding errors, and no signals.
+const LEAST_FLOOR: f32 = 1e-9;
+
+/// Most that a bin is over its floor when the carrier is estimated.
+const STRONGEST_BIN: f32 = 1e3;
 
 /// The two noise floors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +99,8 @@ pub(super) struct Gate {
     ring: Vec<f32>,
     ring_windows: u64,
     flat: Vec<f32>,
+    /// Mean power per bin of the windows in the ring.
+    mean: Vec<f32>,
     count: u64,
     /// Every `history_stride`-th spectrum, in a ring: `[entry][bin]`.
     history: Vec<f32>,
@@ -135,7 +147,7 @@ impl Gate {
         let fft = planner.plan_fft_forward(length);
         let bin_baud = rate / length as f64;
         let reach = ((1.1 / bin_baud) as usize).min(length / 2 - 1);
-        let templates = templates(&window, rate, reach, &fft);
+        let templates = templates(length, rate, reach, &fft);
         let box_bins = ((0.5 / bin_baud) as usize).max(3);
         // 25 % quantile of the mean of box_bins correlated exponential variates (Wilson, Hilferty).
         let freedom = box_bins as f64 / f64::from(HANN_CORRELATION * HANN_CORRELATION);
@@ -167,6 +179,7 @@ impl Gate {
             ring: vec![0.0; ring_windows as usize * length],
             ring_windows,
             flat: vec![0.0; ring_windows as usize],
+            mean: vec![0.0; ring_windows as usize],
             count: 0,
             history: vec![0.0; history_entries * length],
             history_entries,
@@ -223,6 +236,7 @@ impl Gate {
         for (p, s) in spectrum.iter_mut().zip(&self.scratch) {
             *p = s.norm_sqr();
         }
+        self.mean[slot] = spectrum.iter().sum::<f32>() / n as f32;
         if self.count.is_multiple_of(2) {
             self.flat[slot] = self.level(slot);
         } else {
@@ -286,10 +300,11 @@ impl Gate {
             self.values.extend((0..filled).map(|e| self.history[e * n + k]));
             *f = quantile(&mut self.values, BIN_QUANTILE) / BIN_QUANTILE_OF_MEAN;
         }
+        let least = self.least_floor();
         self.inverse_floor.clear();
         self.inverse_floor.extend((0..n).map(|k| {
             let mean = (floor[(k + n - 1) % n] + floor[k] + floor[(k + 1) % n]) / 3.0;
-            1.0 / mean.max(floor[k]).max(1e-30)
+            1.0 / mean.max(floor[k]).max(least)
         }));
         for k in 0..n {
             let side =
@@ -301,6 +316,13 @@ impl Gate {
         }
     }
 
+    /// What no floor is less than, by the windows in the ring.
+    fn least_floor(&self) -> f32 {
+        let there = self.count.min(self.ring_windows) as usize;
+        let loudest = self.mean[..there].iter().copied().fold(0.0, f32::max);
+        (LEAST_FLOOR * loudest).max(1e-30)
+    }
+
     /// Level of the flat floor around window `w`; refreshed every 16 windows.
     fn flat_floor(&mut self, w: u64) -> f32 {
         if w.is_multiple_of(16) || self.flat_floor <= 0.0 {
@@ -309,7 +331,7 @@ impl Gate {
             let to = (w + self.half_second + 1).min(self.count);
             self.values.clear();
             self.values.extend((from..to).map(|v| self.flat[(v % self.ring_windows) as usize]));
-            self.flat_floor = quantile(&mut self.values, 0.5).max(1e-30);
+            self.flat_floor = quantile(&mut self.values, 0.5).max(self.least_floor());
         }
         self.flat_floor
     }
@@ -373,9 +395,27 @@ impl Gate {
         if !self.whiten(w, floor) {
             return;
         }
+        if floor == Floor::PerBin {
+            self.unclip(w);
+        }
         sum.resize(self.line.len(), 0.0);
         for (s, l) in sum.iter_mut().zip(&self.line) {
             *s += l;
+        }
+    }
+
+    /// Whitens `self.line` again where it was clipped: no floor is less than 1e-3 of the largest bin,
+    /// so that a strong signal keeps its shape.
+    fn unclip(&mut self, w: u64) {
+        let n = self.window.len();
+        let half = (self.search_bins + self.reach + 1) as isize;
+        let slot = (w % self.ring_windows) as usize;
+        let spectrum = &self.ring[slot * n..(slot + 1) * n];
+        let bins = || (-half..=half).map(|k| k.rem_euclid(n as isize) as usize);
+        let largest = bins().map(|k| spectrum[k]).fold(0.0, f32::max);
+        let most = STRONGEST_BIN / largest.max(1e-30);
+        for (l, k) in self.line.iter_mut().zip(bins()) {
+            *l = spectrum[k] * self.inverse_floor[k].min(most);
         }
     }
 
@@ -411,12 +451,16 @@ impl Gate {
 }
 
 /// Spectra of random CPM through the window: transform of its autocorrelation times the window's.
-fn templates(window: &[f32], rate: f64, reach: usize, fft: &Arc<dyn Fft<f32>>) -> Vec<Template> {
-    let n = window.len();
+fn templates(n: usize, rate: f64, reach: usize, fft: &Arc<dyn Fft<f32>>) -> Vec<Template> {
     let pulse = PhasePulse::new(0.5, 3);
-    // The autocorrelation of the window at every second lag suffices beyond doubt, but is cheap.
-    let windowed: Vec<f32> = (0..n)
-        .map(|lag| window[lag..].iter().zip(window).map(|(a, b)| a * b).sum::<f32>())
+    // Autocorrelation of the Hann window over its value at 0, x = lag/n:
+    // (1 - x) (2 + cos 2πx) / 3 + sin(2πx) / 2π.
+    let windowed: Vec<f32> = (0..=n / 2)
+        .map(|lag| {
+            let x = lag as f64 / n as f64;
+            let (sin, cos) = (2.0 * PI * x).sin_cos();
+            ((1.0 - x) * (2.0 + cos) / 3.0 + sin / (2.0 * PI)) as f32
+        })
         .collect();
     TEMPLATE_H
         .iter()

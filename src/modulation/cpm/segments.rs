@@ -16,6 +16,10 @@ const SHORTEST_SYMBOLS: usize = 60;
 /// Least ratio of burst to noise at which the energies tell anything.
 const LEAST_RATIO: f32 = 1.35;
 
+/// Least level of noise against that of the loudest block. Far below it the capped evidence for a
+/// burst would not outweigh `2 ln r`.
+const LEAST_NOISE: f32 = 1e-6;
+
 /// The levels of noise and burst in a stretch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Levels {
@@ -52,13 +56,17 @@ pub(super) fn levels(energies: &[f32]) -> Option<Levels> {
     let block = if energies.len() > 1500 { 48 } else { 24 };
     let mut means: Vec<f32> =
         energies.chunks_exact(block).map(|c| c.iter().sum::<f32>() / block as f32).collect();
-    // Blocks of silence outside the samples say nothing.
-    means.retain(|m| *m > 0.0);
+    // A block or two of silence are outside the samples and say nothing; more are within: there is
+    // no noise at all.
+    if means.iter().filter(|m| **m == 0.0).count() < 3 {
+        means.retain(|m| *m > 0.0);
+    }
     if means.len() < 6 {
         return None;
     }
     means.sort_by(f32::total_cmp);
-    let noise = (means[0] + means[1]) * 0.5 * 1.12;
+    let loudest = means[means.len() - 1];
+    let noise = ((means[0] + means[1]) * 0.5 * 1.12).max(LEAST_NOISE * loudest);
     let ratio = means[means.len() * 6 / 10] / noise;
     (ratio.is_finite() && ratio >= LEAST_RATIO).then_some(Levels { noise, ratio })
 }
@@ -119,6 +127,16 @@ mod tests {
         assert_eq!(found.len(), 2);
         for ((a, b), (c, d)) in found.iter().zip(bursts) {
             assert!(a.abs_diff(c) < 12 && b.abs_diff(d) < 12, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_burst_without_any_noise_is_found() {
+        for silence in [0.0, 1e-12] {
+            let energies: Vec<f32> =
+                (0..1000).map(|k| if (300..700).contains(&k) { 0.04 } else { silence }).collect();
+            let found = segments(&energies, levels(&energies).unwrap());
+            assert_eq!(found, [(300, 700)]);
         }
     }
 
