@@ -518,7 +518,8 @@ const POSTAMBLE_BITS: usize = 32;
 impl FrameEncoder for Ax100Encoder {
     fn preamble(&mut self, symbols: usize, bits: &mut Vec<u8>) {
         // 10101010…, and whole bytes of it.
-        self.scratch.extend((0..symbols.next_multiple_of(8)).map(|i| (i as u8).wrapping_add(1) & 1));
+        self.scratch
+            .extend((0..symbols.next_multiple_of(8)).map(|i| (i as u8).wrapping_add(1) & 1));
         self.send(bits);
     }
 
