@@ -15,6 +15,8 @@
 //! plausible too: at least ten of their twelve characters are letters, digits or spaces with bit 0
 //! clear. Real downlinks send lower case and wrong extension bits, so there is no stricter rule; one
 //! (QBEE) does not shift its callsigns, so twelve plain letters, digits and spaces will do as well.
+//! Others (AlSat-1N) send something else than addresses: that is taken if the symbols leave no doubt
+//! and the transmitter idled before it ([`Trust::Sure`]).
 //!
 //! What fails is repaired by undoing the most likely symbol errors ([`crate::coding::hdlc_repair`]),
 //! which is worth 1.5 dB and more. A repaired frame must have all twelve characters plausible.
@@ -381,7 +383,8 @@ mod tests {
         // As QBEE sends it.
         assert!(accept(b"ON01SE\0ON01SE\0\x03", Trust::Repaired));
         assert!(!accept(b"ON01S%\0ON01SE\0\x03", Trust::Whole));
-        // A right FCS does not save it.
+        assert!(accept(&bytes, Trust::Sure));
+        // A right FCS does not save it, but for sure symbols behind flags.
         let framing = &framings()[0];
         let mut encoder = framing.encoder();
         let mut bits = Vec::new();
@@ -390,6 +393,16 @@ mod tests {
         let out = testing::deframe(framing.as_ref(), Mapping::Direct, &llrs, Chunking::Whole);
         assert!(out.frames.is_empty());
         assert_eq!(out.rejects[Reject::Header as usize], 1);
+        let mut encoder = framing.encoder();
+        bits.clear();
+        encoder.preamble(32, &mut bits);
+        encoder.frame(&bytes, &mut bits).unwrap();
+        for (reliability, count) in [(20.0, 1), (1.0, 0)] {
+            let mut llrs = testing::llrs(&bits, Mapping::Direct);
+            llrs.iter_mut().for_each(|x| *x = reliability * x.signum());
+            let out = testing::deframe(framing.as_ref(), Mapping::Direct, &llrs, Chunking::Whole);
+            assert_eq!(out.frames.len(), count);
+        }
     }
 
     #[test]
