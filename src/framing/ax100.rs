@@ -424,6 +424,9 @@ impl Ax100Deframer {
                 0
             };
         gmd::decode(&CCSDS_E16, &mut self.codeword, &self.body, max_erasures).ok()?;
+        if self.is_bare_carrier() {
+            return None;
+        }
         let mut data = hypothesis.data;
         if let Some(shorter) = self.shorter(data, header, sign) {
             length = shorter;
@@ -454,6 +457,18 @@ impl Ax100Deframer {
             corrected_bits,
             repaired_bits: None,
         })
+    }
+
+    /// Whether the codeword is one and the same bit over and over on the channel: a tone. Those are
+    /// codewords, with the randomizer (a maximum-length sequence is one, too) and without, behind
+    /// a header that is one as well.
+    fn is_bare_carrier(&self) -> bool {
+        let sent = |index: usize, byte: u8| {
+            byte ^ if self.framing.randomized { randomizer::CCSDS.byte(index) } else { 0 }
+        };
+        let mut bytes = self.codeword.iter().enumerate().map(|(index, &byte)| sent(index, byte));
+        let first = bytes.next().unwrap_or(0);
+        matches!(first, 0 | 0xFF) && bytes.all(|byte| byte == first)
     }
 
     /// Length of the shorter codeword, if the corrected one is more likely that with k bytes of
@@ -661,6 +676,21 @@ mod tests {
                 assert_eq!(out.frames[0].bytes, sent);
                 assert_eq!(out.frames[0].corrected_symbols, Some(errors as u32));
                 assert_eq!(out.frames[0].corrected_bits, Some(header_errors as u32));
+            }
+        }
+    }
+
+    #[test]
+    fn a_tone_behind_a_sync_word_is_no_frame() {
+        for framing in framings() {
+            let (bits, first) = send(framing.as_ref(), &[vec![1; 100]]);
+            for bit in [0, 1] {
+                let mut bits = bits[..first + ASM_BITS].to_vec();
+                bits.resize(bits.len() + 3000, bit);
+                let llrs = testing::llrs(&bits, Mapping::Direct);
+                let out =
+                    testing::deframe(framing.as_ref(), Mapping::Direct, &llrs, Chunking::Whole);
+                assert!(out.frames.is_empty());
             }
         }
     }
