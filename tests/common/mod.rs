@@ -1,6 +1,8 @@
 //! What the black-box tests share.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod scene;
+
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
