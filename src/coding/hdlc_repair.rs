@@ -36,8 +36,10 @@ use std::collections::VecDeque;
 use crate::coding::hdlc::{Content, Deframer, Fault};
 use crate::coding::hdlc_window::Window;
 
-/// Odds that a repaired frame is right.
-pub const ODDS: f32 = 30.0;
+/// Odds that a repaired frame is right, were the reliabilities exact. They are not quite: with 30,
+/// 17 of 5380 repaired frames of simulated receptions between 90 % and 1 % loss were wrong (FSK of
+/// h 0.5, 0.66 and 1, BPSK), with 300, one of 3797. The difference costs 0.1 to 0.3 dB.
+pub const ODDS: f32 = 300.0;
 
 /// What a frame's symbols may cost, at most, that is [`Trust::Sure`].
 pub const SURE_COST: f64 = 1.0;
@@ -49,11 +51,11 @@ pub const IDLE_BITS: usize = 16;
 const IDLE_PERIOD: usize = 8;
 
 /// Words of 64 bits that are looked at in trials for every symbol, in the long run. A stretch of
-/// 1000 symbols that needs all its trials takes 40.
-pub const WORK_PER_SYMBOL: usize = 64;
+/// 1000 symbols that needs all its trials takes 4.
+pub const WORK_PER_SYMBOL: usize = 16;
 
 /// Work that may be saved up, for the longest stretch.
-const MAX_WORK: usize = 300_000;
+const MAX_WORK: usize = 60_000;
 
 /// Longest stretch that is repaired, flags included.
 pub const MAX_REPAIR_BITS: u64 = 6000;
