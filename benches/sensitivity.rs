@@ -215,9 +215,9 @@ fn main() {
     let words: Vec<String> =
         arguments.iter().filter(|a| !a.starts_with("--")).map(|a| a.to_lowercase()).collect();
     let (frames, steps_db): (usize, &[f64]) = if full {
-        (200, &[-1.5, -1.0, -0.5, 0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0])
+        (200, &[-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5])
     } else {
-        (40, &[-0.75, -0.25, 0.25, 0.75, 1.25])
+        (40, &[-1.5, -1.0, -0.5, 0.0, 0.5, 1.0])
     };
     let rows: Vec<Row> = rows()
         .into_iter()

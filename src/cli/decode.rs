@@ -422,7 +422,7 @@ fn receiver(
                 (centre_hz - half_band_hz) / 1e6,
                 (centre_hz + half_band_hz) / 1e6
             ),
-            "give the recording's centre with --frequency HZ",
+            "give the recording's centre with --frequency HZ, or choose another satellite",
         ));
     }
     let search_hz = placement

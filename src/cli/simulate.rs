@@ -205,7 +205,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     transmission.gap_s = sent.gap;
     transmission.tail_s = sent.gap;
 
-    for (option, hz) in [("--offset", Some(channel.offset)), ("--deviation", deviation_hz)] {
+    // The carrier lies where a receiver tuned to the centre would see it.
+    let offset_hz = channel.offset
+        + match (channel.frequency, frequency_hz) {
+            (Some(centre_hz), Some(carrier_hz)) => carrier_hz - centre_hz,
+            _ => 0.0,
+        };
+    for (option, hz) in [("the carrier's offset", Some(offset_hz)), ("--deviation", deviation_hz)] {
         if let Some(hz) = hz.filter(|hz| hz.abs() > sample_rate_hz / 2.0) {
             return Err(RequestError::new(
                 option,
@@ -217,7 +223,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     }
     let mut settings = Channel {
         esn0_db: channel.esn0.unwrap_or(f64::INFINITY),
-        frequency_offset_hz: channel.offset,
+        frequency_offset_hz: offset_hz,
         frequency_rate_hz_per_s: channel.drift,
         clock_ppm: channel.clock,
         dc: tulpar::Complex32::new(channel.dc as f32, channel.dc as f32),
@@ -227,7 +233,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     };
     if let Some(text) = &channel.pass {
         let (altitude_km, elevation_deg) = pair("--pass", text, "500,40")?;
-        let carrier_hz = centre_frequency_hz.ok_or_else(|| {
+        let carrier_hz = frequency_hz.or(centre_frequency_hz).ok_or_else(|| {
             RequestError::new("--pass", "the carrier is not known", "add --frequency HZ")
         })?;
         if !(altitude_km > 0.0 && (0.0..=90.0).contains(&elevation_deg)) {

@@ -52,6 +52,12 @@ impl Merger {
         self.settled.iter().copied().min().unwrap_or(u64::MAX)
     }
 
+    /// No frame that is drained later begins before this sample.
+    pub fn emitted_sample(&self) -> u64 {
+        let held = self.held.iter().map(|(_, f)| f.first_sample).min();
+        self.settled_sample().min(held.unwrap_or(u64::MAX))
+    }
+
     /// Appends the frames that are due to `out`, in order of their first samples.
     pub fn drain(&mut self, out: &mut Vec<Frame>) {
         let settled = self.settled_sample();

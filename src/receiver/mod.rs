@@ -31,6 +31,9 @@ use merge::Merger;
 /// An anchor's time may be stated so roughly (SigMF writers give milliseconds).
 const CLOCK_TOLERANCE_S: f64 = 2e-3;
 
+/// The carrier is searched within ± so many symbol rates at most: time and memory grow with it.
+const MOST_SEARCHED: f64 = 400.0;
+
 /// A downlink to be received: a mode, and what frames are labelled with.
 #[derive(Clone)]
 pub struct Downlink {
@@ -119,6 +122,13 @@ impl Receiver {
                 format!("at least {} are needed", 2.0 * symbol_rate_bd),
             ));
         }
+        if input.search_hz > MOST_SEARCHED * symbol_rate_bd {
+            return Err(RequestError::new(
+                "search",
+                format!("±{} Hz is too wide for {symbol_rate_bd} Bd", input.search_hz),
+                format!("give --search HZ, at most {}", MOST_SEARCHED * symbol_rate_bd),
+            ));
+        }
         let reception = modulation::Reception {
             input: input.kind,
             sample_rate_hz: input.sample_rate_hz,
@@ -152,7 +162,7 @@ impl Receiver {
 
     /// No frame emitted later begins before this sample of the input.
     pub fn settled_sample(&self) -> u64 {
-        self.merger.settled_sample()
+        self.merger.emitted_sample()
     }
 
     /// Ties a sample at or after the next one to time and centre frequency.
@@ -206,7 +216,7 @@ impl Receiver {
         self.emit(out);
     }
 
-    /// The input has ended: decides everything that is pending.
+    /// The input has ended: decides everything that is pending. Nothing can follow.
     pub fn finish(&mut self, out: &mut Vec<Frame>) {
         self.flush();
         for index in 0..self.chains.len() {

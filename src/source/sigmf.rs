@@ -40,7 +40,7 @@ pub(crate) const DATA: &str = ".sigmf-data";
 pub(crate) const ARCHIVE: &str = ".sigmf";
 
 /// More metadata than this is none.
-const LARGEST_META: u64 = 64 << 20;
+const LARGEST_META: u64 = 16 << 20;
 /// More interleaved channels than this are a mistake.
 const MOST_CHANNELS: u64 = 1024;
 /// Extensions that only describe: none of them changes how samples are read.
@@ -465,7 +465,7 @@ fn source(
             ));
         }
     };
-    let usable = |rate: &f64| rate.is_finite() && *rate > 0.0;
+    let usable = |rate: &f64| (1.0..=1e10).contains(rate);
     let sample_rate_hz = options.rate(meta.sample_rate_hz.filter(usable)).ok_or_else(|| {
         let wrong = match meta.sample_rate_hz {
             Some(rate) => format!("\"core:sample_rate\" is {rate}"),

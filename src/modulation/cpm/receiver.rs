@@ -16,9 +16,12 @@ use super::segments::{Levels, energies, levels, segments};
 use super::tracker::{BLOCK, Decided, Tracker};
 use crate::modulation::{Demodulator, Mapping, SoftBlock};
 
-/// The gate opens and closes at these many standard deviations of noise.
+/// The gate opens and closes at these many standard deviations of noise, where it has few places
+/// to look at.
 const OPEN: f32 = 6.0;
 const CLOSE: f32 = 3.5;
+/// So many places, half a symbol rate apart.
+const FEW_PLACES: f64 = 5.0;
 /// Windows below the closing threshold that end a stretch.
 const HANGOVER: u64 = 3;
 /// A stretch that lasts longer is tracked while it lasts.
@@ -106,6 +109,9 @@ pub(super) struct BurstReceiver {
     received: u64,
     decided: u64,
     detectors: [Detector; 2],
+    /// Thresholds of the gate.
+    open_at: f32,
+    close_at: f32,
     /// Stretches dealt with by the gate with a floor per bin.
     covered: Vec<(f64, f64)>,
     next_run: u64,
@@ -126,6 +132,11 @@ impl BurstReceiver {
             search.half_bandwidth_hz.min(rate / 2.0) / rate,
             rate,
         );
+        // The largest of n values of noise grows as √(2 ln n) standard deviations: without that, a
+        // wide search would find something everywhere, and no stretch would ever close.
+        let largest = |places: f64| (2.0 * places.ln()).sqrt();
+        let places = (4.0 * search.search_hz.min(room) / search.symbol_rate_bd).max(FEW_PLACES);
+        let excess = (1.3 * (largest(places) - largest(FEW_PLACES))) as f32;
         let detector = |floor| Detector { floor, recent: Vec::new(), open: None, done: 0.0 };
         Self {
             search,
@@ -138,6 +149,8 @@ impl BurstReceiver {
             received: 0,
             decided: 0,
             detectors: [detector(Floor::PerBin), detector(Floor::Flat)],
+            open_at: OPEN + excess,
+            close_at: CLOSE + excess,
             covered: Vec::new(),
             next_run: 0,
             grid: Grid::default(),
@@ -193,6 +206,7 @@ impl BurstReceiver {
         last: bool,
         out: &mut Vec<SoftBlock>,
     ) {
+        let (open_at, close_at) = (self.open_at, self.close_at);
         let statistic = statistics[d];
         let hop = self.gate.hop() as f64;
         let memory = self.gate.memory() as usize;
@@ -202,14 +216,14 @@ impl BurstReceiver {
         }
         detector.recent.push(statistic);
         let Some(open) = &mut detector.open else {
-            if statistic >= OPEN {
+            if statistic >= open_at {
                 // Back to where it rose above the closing threshold.
                 let back = detector
                     .recent
                     .iter()
                     .rev()
                     .take(memory / 2)
-                    .take_while(|s| **s > CLOSE)
+                    .take_while(|s| **s > close_at)
                     .count()
                     .saturating_sub(1);
                 let first_window = w - back as u64;
@@ -232,9 +246,9 @@ impl BurstReceiver {
         };
         // A signal that is being tracked may outlive the floor per bin, which adapts to it.
         let alive = if open.tracked.is_some() || open.sustained {
-            statistics[0].max(statistics[1]) > CLOSE
+            statistics[0].max(statistics[1]) > close_at
         } else {
-            statistic > CLOSE
+            statistic > close_at
         };
         if alive {
             open.last_window = w;
@@ -269,7 +283,8 @@ impl BurstReceiver {
 
     /// Demodulates the stretch that detector `d` has open. `unfinished`: it goes on.
     fn examine(&mut self, d: usize, unfinished: bool, last: bool, out: &mut Vec<SoftBlock>) {
-        let flat_is_open = self.detectors[1].recent.last().is_some_and(|s| *s > CLOSE);
+        let close_at = self.close_at;
+        let flat_is_open = self.detectors[1].recent.last().is_some_and(|s| *s > close_at);
         let hop = self.gate.hop() as f64;
         let Some(mut open) = self.detectors[d].open.take() else { return };
         let to = open.last_window as f64 * hop + self.gate.length() as f64;
