@@ -10,10 +10,11 @@
 //!  c(S) = ∑_k ln(1 + e^-|L_k|) + ∑_{k ∈ S} |L_k|
 //! ```
 //!
-//! and an FCS of 16 bits is right by chance with 2^-16. Sets of up to three errors are tried in the
-//! order of c as long as `c < ln(2^16/ODDS)`: an accepted frame is right with odds of [`ODDS`] or
+//! and the FCS is right by chance with 2^-15: its polynomial has the factor 1 + x, and so has
+//! every error behind NRZI, so that one of its 16 bits says nothing. Sets of up to three errors are tried in the
+//! order of c as long as `c < ln(2^15/ODDS)`: an accepted frame is right with odds of [`ODDS`] or
 //! better. In noise the first sum alone is beyond that, and nothing is tried at all. Since the
-//! probabilities add up to at most 1, there are never more than 2^16/ODDS trials for a stretch, and
+//! probabilities add up to at most 1, there are never more than 2^15/ODDS trials for a stretch, and
 //! never more than [`WORK_PER_SYMBOL`] allows in the long run: signals that are something else cost
 //! little.
 //!
@@ -36,10 +37,13 @@ use std::collections::VecDeque;
 use crate::coding::hdlc::{Content, Deframer, Fault};
 use crate::coding::hdlc_window::Window;
 
-/// Odds that a repaired frame is right, were the reliabilities exact. They are not quite: with 30,
-/// 17 of 5380 repaired frames of simulated receptions between 90 % and 1 % loss were wrong (FSK of
-/// h 0.5, 0.66 and 1, BPSK), with 300, one of 3797. The difference costs 0.1 to 0.3 dB.
+/// Odds that a repaired frame is right, were the reliabilities exact. Of the repaired frames of
+/// 29 000 simulated receptions between 95 % and 1 % loss (FSK of h 0.5, 0.66 and 1, BPSK), 2 of
+/// 5681 were wrong; with odds of 15, which would be worth 0.2 to 0.4 dB, one in 300.
 pub const ODDS: f32 = 300.0;
+
+/// Contents of which one has a right FCS by chance; see the module.
+const FCS_CHANCES: f32 = 32_768.0;
 
 /// What a frame's symbols may cost, at most, that is [`Trust::Sure`].
 pub const SURE_COST: f64 = 1.0;
@@ -166,7 +170,7 @@ const NONE: u8 = u8::MAX;
 
 impl RepairingDeframer {
     /// A deframer for frames of `min_bytes` to `max_bytes` without FCS. A wrong symbol k makes the
-    /// bits k + `echo` wrong. `accept` sees every content with a right FCS.
+    /// bits k + `echo` wrong, an even number of them. `accept` sees every content with a right FCS.
     pub fn new(min_bytes: usize, max_bytes: usize, echo: &'static [usize], accept: Accept) -> Self {
         Self {
             hdlc: Deframer::new(min_bytes, max_bytes),
@@ -323,7 +327,7 @@ impl RepairingDeframer {
         let first = (first_bit - self.base) as usize;
         let end = (end - self.base) as usize;
         let sum_at_end = self.sums.get(end).copied().unwrap_or(self.sum);
-        let budget = (65536.0 / ODDS).ln() - (sum_at_end - self.sums[from]) as f32;
+        let budget = (FCS_CHANCES / ODDS).ln() - (sum_at_end - self.sums[from]) as f32;
         if budget <= 0.0 || (end - first) as u64 > MAX_REPAIR_BITS {
             return false;
         }
@@ -415,7 +419,7 @@ impl RepairingDeframer {
         let order = |a: &(f32, [u8; MAX_ERRORS]), b: &(f32, [u8; MAX_ERRORS])| {
             a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
         };
-        let most = (65536.0 / ODDS) as usize;
+        let most = (FCS_CHANCES / ODDS) as usize;
         if self.sets.len() > most {
             self.sets.select_nth_unstable_by(most, order);
             self.sets.truncate(most);
@@ -534,7 +538,7 @@ mod tests {
                     let mut llrs: Vec<f32> = send(&sent, flags).iter().map(|x| 20.0 * x).collect();
                     let middle = llrs.len() / 2;
                     for i in sample(&mut rng, 700, errors) {
-                        llrs[middle - 350 + i] *= -0.05;
+                        llrs[middle - 350 + i] *= -0.02;
                     }
                     for _ in 0..5 {
                         let weak = rng.random_range(300..llrs.len() - 100);
@@ -608,7 +612,7 @@ mod tests {
         let whole = out.found.iter().filter(|f| f.turned_symbols == 0).count();
         assert!(out.found.iter().all(|f| sent.contains(&f.bytes)));
         assert!(whole < 50, "{whole}");
-        assert!(out.found.len() >= 85, "{whole} {}", out.found.len());
+        assert!(out.found.len() >= 80, "{whole} {}", out.found.len());
         assert!(out.faults.len() <= 40);
     }
 
