@@ -1,4 +1,4 @@
-//! Numbers as the command line takes them. `f64::from_str` alone would accept NaN and infinity, and
+//! Numbers and instants as the command line takes them. `f64::from_str` alone would accept NaN and infinity, and
 //! the ranges are those of the catalogue's files.
 
 /// A number from `least` to `most`.
@@ -35,6 +35,11 @@ pub fn signed_hz(text: &str) -> Result<f64, String> {
 /// A ratio of powers; infinity stands for no noise.
 pub fn decibels(text: &str) -> Result<f64, String> {
     between(f64::NEG_INFINITY, f64::INFINITY)(text)
+}
+
+/// An instant.
+pub fn instant(text: &str) -> Result<jiff::Timestamp, String> {
+    text.trim().parse().map_err(|_| "accepted: UTC such as 2026-08-01T12:00:00Z".to_owned())
 }
 
 /// Large numbers as powers of ten.

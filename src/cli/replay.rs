@@ -42,7 +42,7 @@ struct InputArguments {
           help_heading = "Input")]
     frequency: Option<f64>,
     /// UTC of the first sample
-    #[arg(long, value_name = "RFC3339", help_heading = "Input")]
+    #[arg(long, value_name = "RFC3339", value_parser = numbers::instant, help_heading = "Input")]
     start: Option<Timestamp>,
     /// What a one-channel recording holds; the custom of the modulation if not given
     #[arg(long, value_name = "KIND", value_enum, help_heading = "Input")]

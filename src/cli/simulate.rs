@@ -152,7 +152,7 @@ struct ChannelArguments {
           allow_negative_numbers = true, help_heading = "Channel")]
     frequency: Option<f64>,
     /// UTC of the first sample
-    #[arg(long, value_name = "RFC3339", help_heading = "Channel")]
+    #[arg(long, value_name = "RFC3339", value_parser = numbers::instant, help_heading = "Channel")]
     start: Option<Timestamp>,
 }
 
@@ -211,7 +211,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
             (Some(centre_hz), Some(carrier_hz)) => carrier_hz - centre_hz,
             _ => 0.0,
         };
-    for (option, hz) in [("the carrier's offset", Some(offset_hz)), ("--deviation", deviation_hz)] {
+    let placed_by = if offset_hz == channel.offset { "--offset" } else { "--frequency" };
+    for (option, hz) in [(placed_by, Some(offset_hz)), ("--deviation", deviation_hz)] {
         if let Some(hz) = hz.filter(|hz| hz.abs() > sample_rate_hz / 2.0) {
             return Err(RequestError::new(
                 option,

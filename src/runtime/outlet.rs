@@ -1,12 +1,13 @@
 //! From the collector to the sinks: one thread and one bounded queue each.
 //!
-//! Replaying a recording, a slow sink is waited for. A sink that fails is reported once; frames
-//! that it misses are counted, and the others go on.
+//! Reading as fast as possible, a slow sink is waited for. In real time it is not: frames that its
+//! queue has no room for are lost to it alone, counted and said. A sink that fails is reported once;
+//! the others go on.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Sender, TrySendError, bounded};
 
 use crate::frame::Frame;
 use crate::sink::Sink;
@@ -31,6 +32,8 @@ pub struct SinkReport {
 pub struct Outlet {
     queue: Sender<Arc<Frame>>,
     thread: JoinHandle<SinkReport>,
+    /// Frames that the queue had no room for.
+    overflowed: u64,
 }
 
 impl Outlet {
@@ -73,22 +76,104 @@ impl Outlet {
             }
             report
         })?;
-        Ok(Self { queue, thread })
+        Ok(Self { queue, thread, overflowed: 0 })
     }
 
-    /// Hands a frame on, waiting while the queue is full.
-    pub fn send(&self, frame: &Arc<Frame>) {
-        let _ = self.queue.send(frame.clone());
+    /// Hands a frame on. While the queue is full, waits or counts the frame as lost.
+    pub fn send(&mut self, frame: &Arc<Frame>, wait: bool) {
+        if wait {
+            let _ = self.queue.send(frame.clone());
+        } else if let Err(TrySendError::Full(_)) = self.queue.try_send(frame.clone()) {
+            self.overflowed += 1;
+        }
     }
 
     /// Delivers what is queued and ends the thread.
     pub fn finish(self) -> SinkReport {
         drop(self.queue);
-        self.thread.join().unwrap_or_else(|_| SinkReport {
+        let mut report = self.thread.join().unwrap_or_else(|_| SinkReport {
             name: "sink".to_owned(),
             delivered: 0,
             failed: 0,
             first_error: Some("its thread ended unexpectedly".to_owned()),
+        });
+        report.failed += self.overflowed;
+        if self.overflowed > 0 && report.first_error.is_none() {
+            report.first_error = Some(format!("{}: too slow for the frames", report.name));
+        }
+        report
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::frame::{Check, Origin};
+    use crate::sink::SinkError;
+
+    /// Takes a frame when it is told to.
+    struct Slow(mpsc::Receiver<()>);
+
+    impl Sink for Slow {
+        fn name(&self) -> &str {
+            "slow"
+        }
+
+        fn write(&mut self, _frame: &Frame) -> Result<(), SinkError> {
+            let _ = self.0.recv();
+            Ok(())
+        }
+
+        fn flush(&mut self) -> Result<(), SinkError> {
+            Ok(())
+        }
+    }
+
+    fn frame() -> Arc<Frame> {
+        Arc::new(Frame {
+            bytes: vec![1],
+            origin: Arc::new(Origin::default()),
+            first_sample: 0,
+            end_sample: 1,
+            time: None,
+            frequency_offset_hz: 0.0,
+            esn0_db: 0.0,
+            check: Check::Crc,
+            corrected_symbols: None,
+            corrected_bits: None,
+            repaired_bits: None,
         })
+    }
+
+    #[test]
+    fn a_stalled_sink_loses_frames_in_real_time_and_says_so() {
+        let (go, wait) = mpsc::channel();
+        let mut outlet = Outlet::start(Box::new(Slow(wait)), |_| {}).unwrap();
+        let sent = QUEUE_FRAMES as u64 + 100;
+        for _ in 0..sent {
+            outlet.send(&frame(), false);
+        }
+        drop(go);
+        let report = outlet.finish();
+        assert_eq!(report.delivered + report.failed, sent);
+        assert!(report.failed >= 99, "{report:?}");
+        assert!(report.first_error.is_some());
+    }
+
+    #[test]
+    fn a_slow_sink_is_waited_for_otherwise() {
+        let (go, wait) = mpsc::channel();
+        let mut outlet = Outlet::start(Box::new(Slow(wait)), |_| {}).unwrap();
+        let sent = QUEUE_FRAMES as u64 + 100;
+        let helper = std::thread::spawn(move || (0..sent).try_for_each(|_| go.send(())));
+        for _ in 0..sent {
+            outlet.send(&frame(), true);
+        }
+        let _ = helper.join();
+        let report = outlet.finish();
+        assert_eq!((report.delivered, report.failed), (sent, 0));
     }
 }

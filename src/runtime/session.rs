@@ -131,10 +131,10 @@ impl Session {
         }
         let downlinks = self.receivers.len();
         let (updates, collected) = bounded(COLLECTOR_UPDATES);
-        let progress = self.progress.clone();
+        let (progress, wait) = (self.progress.clone(), !self.paced);
         let collector = std::thread::Builder::new()
             .name("collector".into())
-            .spawn(move || collect(&collected, downlinks, outlets, &progress))?;
+            .spawn(move || collect(&collected, downlinks, outlets, wait, &progress))?;
 
         let mut feed = Feed::default();
         let stop = Arc::new(AtomicBool::new(false));
@@ -265,11 +265,12 @@ struct Collected {
     sinks: Vec<SinkReport>,
 }
 
-/// Merges the downlinks in time order and hands every frame to every sink.
+/// Merges the downlinks in time order and hands every frame to every sink. `wait`: for slow ones.
 fn collect(
     updates: &ChannelReceiver<Update>,
     downlinks: usize,
-    outlets: Vec<Outlet>,
+    mut outlets: Vec<Outlet>,
+    wait: bool,
     progress: &Progress,
 ) -> Collected {
     let mut merger = Merger::new(downlinks);
@@ -282,8 +283,8 @@ fn collect(
             frames += 1;
             progress.frames.store(frames, Ordering::Relaxed);
             let frame = Arc::new(frame);
-            for outlet in &outlets {
-                outlet.send(&frame);
+            for outlet in &mut outlets {
+                outlet.send(&frame, wait);
             }
         }
     };
