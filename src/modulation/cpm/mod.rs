@@ -5,10 +5,10 @@
 //! h = 2 · deviation / symbol rate;  q: see [`pulse`]
 //! ```
 //!
-//! The receiver needs nothing but the symbol rate. It finds bursts by their spectrum ([`gate`]) and
-//! energy ([`segments`]), then carrier, timing, clock, index and pulse on the burst's own symbols
-//! ([`acquisition`]), and decides them with a trellis in which every survivor keeps its own phase
-//! reference ([`trellis`], [`tracker`]); no preamble, no loop that has to lock first. A negative
+//! The receiver needs nothing but the symbol rate. It finds bursts by their spectrum (`gate`) and
+//! energy (`segments`), then carrier, timing, clock, index and pulse on the burst's own symbols
+//! (`acquisition`), and decides them with a trellis in which every survivor keeps its own phase
+//! reference (`trellis`, `tracker`); no preamble, no loop that has to lock first. A negative
 //! deviation shows as inverted bits, which every deframer takes.
 //!
 //! References: Anderson, Aulin, Sundberg, *Digital Phase Modulation*, 1986; Colavolpe, Raheli,
