@@ -10,6 +10,7 @@ use tulpar::coding::convolutional::{Convention, ConvolutionalEncoder, Known, Vit
 use tulpar::coding::reed_solomon::CCSDS_E16_DUAL;
 use tulpar::coding::sync::SyncWord;
 use tulpar::coding::{crc, gmd, golay, hdlc};
+use tulpar::effort::Effort;
 use tulpar::framing::{Deframed, Options};
 use tulpar::modulation::{Mapping, SoftBlock};
 
@@ -155,12 +156,13 @@ fn coded_framings(c: &mut Criterion) {
             llr: (0..symbols)
                 .map(|_| (0..4).map(|_| rng.random_range(-2.0..2.0f32)).sum())
                 .collect(),
+            events: Vec::new(),
             end: false,
         };
         group.bench_function(name, |b| {
             b.iter(|| {
                 let mut found = Deframed::default();
-                let mut deframer = framing.deframer(Mapping::Direct);
+                let mut deframer = framing.deframer(Mapping::Direct, Effort::Full);
                 deframer.push(black_box(&block), &mut found);
                 deframer.finish(&mut found);
                 found

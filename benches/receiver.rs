@@ -13,6 +13,7 @@ mod scenario;
 use std::time::Instant;
 
 use scenario::{Scenario, compare, receive, samples};
+use tulpar::effort::Effort;
 use tulpar::simulation::Channel;
 
 fn main() {
@@ -112,7 +113,7 @@ fn main() {
         let mut speeds = Vec::new();
         let mut right = 0;
         for _ in 0..3 {
-            let mut receiver = scenario.receiver();
+            let mut receiver = scenario.receiver(Effort::Full);
             let started = Instant::now();
             let received = receive(&mut receiver, &samples);
             speeds.push(signal_s / started.elapsed().as_secs_f64());

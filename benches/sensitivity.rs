@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use scenario::{Scenario, compare, receive, samples};
+use tulpar::effort::Effort;
 use tulpar::simulation::Channel;
 
 /// A mode with the limit of one pass, and what gr-satellites 5.9 reaches on the same signals.
@@ -193,7 +194,7 @@ fn measure(scenario: &Scenario, esn0_db: f64, frames: usize, seed: u64) -> Point
         };
         let mut simulator = scenario.simulator(per_recording, channel);
         let samples = samples(&mut simulator);
-        let received = receive(&mut scenario.receiver(), &samples);
+        let received = receive(&mut scenario.receiver(Effort::Full), &samples);
         let (right, wrong) = compare(simulator.sent(), &received);
         point.sent += simulator.sent().len();
         point.received += right;

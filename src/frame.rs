@@ -71,4 +71,17 @@ pub struct Frame {
     pub corrected_bits: Option<u32>,
     /// Bits flipped to satisfy the CRC, if any.
     pub repaired_bits: Option<u32>,
+    /// Natural logarithm of the odds that the bytes are right, where the check alone does not settle
+    /// it (repaired frames).
+    pub log_odds: Option<f32>,
+}
+
+/// A frame whose odds are known and below this is doubtful.
+pub const CERTAIN_ODDS: f32 = 1000.0;
+
+impl Frame {
+    /// Whether it is likely right, but not beyond doubt.
+    pub fn is_doubtful(&self) -> bool {
+        self.log_odds.is_some_and(|odds| odds < CERTAIN_ODDS.ln())
+    }
 }

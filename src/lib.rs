@@ -40,6 +40,7 @@
 pub mod catalogue;
 pub mod coding;
 pub mod dsp;
+pub mod effort;
 pub mod error;
 pub mod frame;
 pub mod framing;

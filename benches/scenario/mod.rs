@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tulpar::Complex32;
 use tulpar::catalogue::Mode;
+use tulpar::effort::Effort;
 use tulpar::frame::{Frame, Origin};
 use tulpar::framing::{self, Options};
 use tulpar::modulation::{self, InputKind, Parameters};
@@ -81,7 +82,7 @@ impl Scenario {
     }
 
     /// A receiver that is told nothing but modulation, symbol rate and framing.
-    pub fn receiver(&self) -> Receiver {
+    pub fn receiver(&self, effort: Effort) -> Receiver {
         let mode = self.mode(false);
         let downlink = Downlink {
             origin: Arc::new(Origin::default()),
@@ -95,6 +96,7 @@ impl Scenario {
             sample_rate_hz: self.sample_rate_hz,
             intermediate_frequency_hz: None,
             search_hz: 12_000.0,
+            effort,
         };
         Receiver::new(downlink, input).unwrap()
     }

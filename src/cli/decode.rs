@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tulpar::RequestError;
 use tulpar::catalogue::flowgraph_file::{FlowgraphFile, SinkRequest};
 use tulpar::catalogue::{self, Catalogue, Mode, Satellite};
+use tulpar::effort::Effort;
 use tulpar::frame::Origin;
 use tulpar::framing::{self, Options};
 use tulpar::modulation::{self, InputKind, Parameters};
@@ -367,6 +368,8 @@ pub struct Placement {
     pub intermediate_frequency_hz: Option<f64>,
     /// Search range, if the user says it.
     pub search_hz: Option<f64>,
+    /// How far to go for a frame.
+    pub effort: Effort,
     /// Centre frequency at the first sample.
     pub centre_frequency_hz: Option<f64>,
 }
@@ -433,6 +436,7 @@ fn receiver(
         sample_rate_hz: info.sample_rate_hz,
         intermediate_frequency_hz: placement.intermediate_frequency_hz,
         search_hz,
+        effort: placement.effort,
     };
     Receiver::new(downlink, input)
 }

@@ -233,6 +233,10 @@ fn summary_line(summary: &Summary) -> String {
     if !rejected.is_empty() {
         line += &format!("; candidates rejected: {}", rejected.join(", "));
     }
+    let doubtful: u64 = summary.downlinks.iter().map(|d| d.counts.doubtful).sum();
+    if doubtful > 0 {
+        line += &format!("; {doubtful} doubtful left out (--effort doubtful shows them)");
+    }
     for sink in summary.sinks.iter().filter(|s| s.failed > 0) {
         line += &format!("; {} not delivered to {}", sink.failed, sink.name);
     }

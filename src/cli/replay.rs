@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tulpar::RequestError;
+use tulpar::effort::Effort;
 use tulpar::modulation::InputKind;
 use tulpar::runtime::Session;
 use tulpar::source::{self, Anchor, InputOptions, SampleBlock, Source, SourceError, SourceInfo};
@@ -55,6 +56,9 @@ struct InputArguments {
     #[arg(long, value_name = "HZ", value_parser = numbers::between(0.0, 1e9), allow_negative_numbers = true,
           help_heading = "Input")]
     search: Option<f64>,
+    /// How far to go for a frame
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Reach::Full, help_heading = "Input")]
+    effort: Reach,
     /// Read in real time instead of as fast as possible
     #[arg(long, help_heading = "Input")]
     realtime: bool,
@@ -81,6 +85,27 @@ impl From<Kind> for InputKind {
     }
 }
 
+/// Words of `--effort`.
+#[derive(clap::ValueEnum, Clone, Copy)]
+enum Reach {
+    /// Decide every symbol once, repair nothing
+    OnePass,
+    /// Every frame that is beyond doubt
+    Full,
+    /// Also frames that are likely right; they are marked
+    Doubtful,
+}
+
+impl From<Reach> for Effort {
+    fn from(reach: Reach) -> Self {
+        match reach {
+            Reach::OnePass => Effort::OnePass,
+            Reach::Full => Effort::Full,
+            Reach::Doubtful => Effort::Doubtful,
+        }
+    }
+}
+
 /// Decodes a recording.
 pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let mut decoding = arguments.mode.resolve()?;
@@ -101,6 +126,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         kind: said.input.map(InputKind::from),
         intermediate_frequency_hz: said.intermediate_frequency,
         search_hz: said.search,
+        effort: said.effort.into(),
         centre_frequency_hz: first.and_then(|a| a.centre_frequency_hz),
     };
     let receivers = decode::receivers(&mut decoding, source.info(), &placement)?;

@@ -35,6 +35,7 @@ use crate::coding::reed_solomon::CCSDS_E16;
 use crate::coding::scrambler::{Scrambler, SoftDescrambler};
 use crate::coding::sync::{self, SyncHit, SyncWord};
 use crate::coding::{crc, gmd, golay, randomizer};
+use crate::effort::Effort;
 use crate::error::RequestError;
 use crate::frame::Check;
 use crate::framing::{
@@ -172,7 +173,7 @@ pub fn csp_crc_is_right(bytes: &[u8]) -> bool {
 }
 
 impl Framing for Ax100 {
-    fn deframer(&self, mapping: Mapping) -> Box<dyn Deframer> {
+    fn deframer(&self, mapping: Mapping, _effort: Effort) -> Box<dyn Deframer> {
         Box::new(Ax100Deframer {
             framing: *self,
             sync: SyncWord::new(u64::from(self.asm), ASM_BITS, SYNC_THRESHOLD),
@@ -456,6 +457,7 @@ impl Ax100Deframer {
             corrected_symbols,
             corrected_bits,
             repaired_bits: None,
+            log_odds: None,
         })
     }
 

@@ -30,6 +30,7 @@ use crate::coding::hdlc::{self, Fault};
 use crate::coding::hdlc_repair::{Outcome, RepairingDeframer, Trust};
 use crate::coding::nrzi::{NrziDecoder, NrziEncoder};
 use crate::coding::scrambler::{Descrambler, Scrambler};
+use crate::effort::Effort;
 use crate::error::RequestError;
 use crate::frame::Check;
 use crate::framing::{
@@ -106,7 +107,7 @@ struct Ax25 {
 }
 
 impl Framing for Ax25 {
-    fn deframer(&self, mapping: Mapping) -> Box<dyn Deframer> {
+    fn deframer(&self, mapping: Mapping, _effort: Effort) -> Box<dyn Deframer> {
         Box::new(Ax25Deframer {
             differential: match mapping {
                 Mapping::Direct => None,
@@ -172,6 +173,7 @@ impl Ax25Deframer {
             corrected_symbols: None,
             corrected_bits: None,
             repaired_bits: (found.turned_symbols > 0).then_some(found.turned_symbols),
+            log_odds: None,
         }));
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod testing;
 
 use std::collections::BTreeMap;
 
+use crate::effort::Effort;
 use crate::error::RequestError;
 use crate::frame::Check;
 use crate::modulation::{Mapping, Preference, SoftBlock};
@@ -36,6 +37,9 @@ pub struct RawFrame {
     pub corrected_bits: Option<u32>,
     /// Bits flipped to satisfy the CRC, if any.
     pub repaired_bits: Option<u32>,
+    /// Natural logarithm of the odds that the bytes are right, where the check alone does not settle
+    /// it (repaired frames).
+    pub log_odds: Option<f32>,
 }
 
 /// Why something that looked like a frame was not one.
@@ -108,8 +112,8 @@ pub trait FrameEncoder: Send {
 
 /// A framing with its options settled.
 pub trait Framing: Send + Sync {
-    /// A deframer for one run of symbols with this mapping.
-    fn deframer(&self, mapping: Mapping) -> Box<dyn Deframer>;
+    /// A deframer for one run of symbols with this mapping, that goes as far as `effort` says.
+    fn deframer(&self, mapping: Mapping, effort: Effort) -> Box<dyn Deframer>;
 
     /// A new encoder.
     fn encoder(&self) -> Box<dyn FrameEncoder>;

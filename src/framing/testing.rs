@@ -1,6 +1,7 @@
 //! What every framing must pass: round trips in any mapping, polarity and chunking, and garbage.
 
 use super::{Deframed, Framing};
+use crate::effort::Effort;
 use crate::frame::Check;
 use crate::modulation::{Mapping, SoftBlock};
 use rand::Rng;
@@ -39,7 +40,7 @@ pub fn deframe(
     llrs: &[f32],
     chunking: Chunking,
 ) -> Deframed {
-    let mut deframer = framing.deframer(mapping);
+    let mut deframer = framing.deframer(mapping, Effort::Full);
     let mut out = Deframed::default();
     let mut first = 0;
     let mut state = if let Chunking::Random(seed) = chunking { seed } else { 0 };
@@ -63,6 +64,7 @@ pub fn deframe(
             esn0_db: 10.0,
             mapping,
             llr: llrs[first..first + length].to_vec(),
+            events: Vec::new(),
             end,
         };
         let settled = deframer.settled_symbol();

@@ -27,6 +27,7 @@
 use crate::coding::convolutional::{Convention, ConvolutionalEncoder, Known, ViterbiDecoder};
 use crate::coding::reed_solomon::CCSDS_E16_DUAL;
 use crate::coding::{bits, randomizer};
+use crate::effort::Effort;
 use crate::error::RequestError;
 use crate::frame::Check;
 use crate::framing::ccsds::sync::{Found, Line, SyncBuffer, SyncPattern};
@@ -61,7 +62,7 @@ const fn coded_symbols(data_bytes: usize) -> usize {
 struct Usp;
 
 impl Framing for Usp {
-    fn deframer(&self, mapping: Mapping) -> Box<dyn Deframer> {
+    fn deframer(&self, mapping: Mapping, _effort: Effort) -> Box<dyn Deframer> {
         Box::new(UspDeframer::new(mapping))
     }
 
@@ -217,6 +218,7 @@ impl UspDeframer {
             corrected_symbols: Some(corrected as u32),
             corrected_bits: Some(path.corrected_bits),
             repaired_bits: None,
+            log_odds: None,
         })
     }
 }

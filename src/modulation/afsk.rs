@@ -448,6 +448,7 @@ mod tests {
             intermediate_frequency_hz: None,
             search_hz: 3000.0,
             preference: Preference::default(),
+            effort: crate::effort::Effort::Full,
         }
     }
 

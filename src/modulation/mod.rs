@@ -11,6 +11,7 @@ pub mod psk;
 
 use num_complex::Complex32;
 
+use crate::effort::Effort;
 use crate::error::RequestError;
 
 /// What the samples of an input are.
@@ -93,6 +94,18 @@ pub enum Mapping {
     Differential,
 }
 
+/// Symbols that may be otherwise, all of them at once: a path that lost against the decided one
+/// where both met again in the detector's trellis.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ErrorEvent {
+    /// Index within the run of the first symbol that differs.
+    pub first_symbol: u64,
+    /// Which symbols differ: bit i stands for symbol `first_symbol + i`. Bit 0 is set.
+    pub pattern: u64,
+    /// By how many nats this path is less likely; at least the largest |llr| of these symbols.
+    pub cost: f32,
+}
+
 /// A piece of a run of soft symbols. A run is contiguous in time; its first block has
 /// `first_symbol == 0`, blocks of one run follow each other without a gap, the last has `end` set.
 /// Blocks of several runs may interleave (two signals at once, or two hypotheses on one signal).
@@ -114,6 +127,9 @@ pub struct SoftBlock {
     pub mapping: Mapping,
     /// Soft symbols, positive = bit 0.
     pub llr: Vec<f32>,
+    /// The likeliest error events whose last symbol is in this block. Empty if the detector has no
+    /// memory: its symbols err one by one.
+    pub events: Vec<ErrorEvent>,
     /// No block of this run follows. `llr` may be empty.
     pub end: bool,
 }
@@ -186,6 +202,8 @@ pub struct Reception {
     pub search_hz: f64,
     /// What the framing would like.
     pub preference: Preference,
+    /// How far to go for a frame.
+    pub effort: Effort,
 }
 
 /// Makes a demodulator for channel samples at the given rate (Hz).

@@ -85,24 +85,26 @@ fn middle(frame: &Frame) -> u64 {
 
 /// What vouches for it, then its Es/N0; larger is better.
 fn rank(frame: &Frame) -> f64 {
-    let check = match frame.check {
-        Check::CrcAndReedSolomon => 3.0,
-        Check::Crc | Check::ReedSolomon => 2.0,
-        Check::None => 0.0,
+    let check = match (frame.check, frame.log_odds) {
+        (Check::CrcAndReedSolomon, None) => 3.0,
+        (Check::Crc | Check::ReedSolomon, None) => 2.0,
+        (Check::None, None) => 0.0,
+        (_, Some(odds)) => f64::from(odds.clamp(0.0, 40.0) / 40.0),
     };
     let esn0_db = f64::from(frame.esn0_db);
     1e4 * check + if esn0_db.is_finite() { esn0_db } else { 0.0 }
 }
 
 /// Whether two frames are the same transmission: they overlap by half of the shorter and have the
-/// same bytes (or nothing vouches for either, so that at most one of them is right).
+/// same bytes, or one of them may be wrong, so that at most one of them is right.
 fn are_twins(a: &Frame, b: &Frame) -> bool {
     let overlap = a.end_sample.min(b.end_sample).saturating_sub(a.first_sample.max(b.first_sample));
     let shorter = (a.end_sample.saturating_sub(a.first_sample))
         .min(b.end_sample.saturating_sub(b.first_sample));
-    let unchecked =
-        a.check == Check::None && b.check == Check::None && a.origin.framing == b.origin.framing;
-    2 * overlap >= shorter && overlap > 0 && (a.bytes == b.bytes || unchecked)
+    let unchecked = a.check == Check::None && b.check == Check::None;
+    let uncertain = unchecked || a.log_odds.is_some() || b.log_odds.is_some();
+    let rivals = uncertain && a.origin.framing == b.origin.framing;
+    2 * overlap >= shorter && overlap > 0 && (a.bytes == b.bytes || rivals)
 }
 
 #[cfg(test)]
@@ -125,6 +127,7 @@ mod tests {
             corrected_symbols: None,
             corrected_bits: None,
             repaired_bits: None,
+            log_odds: None,
         }
     }
 

@@ -19,6 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use num_complex::Complex32;
 
 use crate::dsp::tuner::Tuner;
+use crate::effort::Effort;
 use crate::error::RequestError;
 use crate::frame::{Frame, Origin};
 use crate::framing::{Deframed, Deframer, Framing, Reject};
@@ -49,7 +50,7 @@ pub struct Downlink {
     pub framing: Arc<dyn Framing>,
 }
 
-/// What a receiver is told of its input.
+/// What a receiver is told of its input and its task.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Input {
     /// What the samples are.
@@ -60,6 +61,8 @@ pub struct Input {
     pub intermediate_frequency_hz: Option<f64>,
     /// The carrier is searched within ± this of where the downlink should be.
     pub search_hz: f64,
+    /// How far to go for a frame.
+    pub effort: Effort,
 }
 
 /// Counts over a receiver's life.
@@ -75,6 +78,8 @@ pub struct Counts {
     pub rejects: [u64; 4],
     /// Frames emitted.
     pub frames: u64,
+    /// Doubtful frames that were not emitted, since they were not asked for.
+    pub doubtful: u64,
 }
 
 impl Counts {
@@ -135,6 +140,7 @@ impl Receiver {
             intermediate_frequency_hz: input.intermediate_frequency_hz,
             search_hz: input.search_hz,
             preference: downlink.framing.preference(),
+            effort: input.effort,
         };
         let plans = (downlink.modulation.demodulators)(&downlink.parameters, &reception)?;
         let chains: Vec<Chain> = plans.into_iter().map(|plan| Chain::new(plan, &input)).collect();
@@ -209,7 +215,7 @@ impl Receiver {
                 merger: &mut self.merger,
                 counts: &mut self.counts,
             };
-            chain.deframe(self.downlink.framing.as_ref(), &mut sorter);
+            chain.deframe(self.downlink.framing.as_ref(), self.input.effort, &mut sorter);
             let settled = self.base_sample + chain.settled_sample() as u64;
             self.merger.settle(index, settled.min(self.next_sample));
         }
@@ -247,7 +253,7 @@ impl Receiver {
                 merger: &mut self.merger,
                 counts: &mut self.counts,
             };
-            chain.deframe(self.downlink.framing.as_ref(), &mut sorter);
+            chain.deframe(self.downlink.framing.as_ref(), self.input.effort, &mut sorter);
             chain.end_runs(&mut sorter);
             chain.restart(&self.input);
         }
@@ -256,6 +262,17 @@ impl Receiver {
     fn emit(&mut self, out: &mut Vec<Frame>) {
         let before = out.len();
         self.merger.drain(out);
+        if self.input.effort < Effort::Doubtful {
+            let mut kept = before;
+            for i in before..out.len() {
+                if !out[i].is_doubtful() {
+                    out.swap(kept, i);
+                    kept += 1;
+                }
+            }
+            self.counts.doubtful += (out.len() - kept) as u64;
+            out.truncate(kept);
+        }
         self.counts.frames += (out.len() - before) as u64;
         self.clock.forget_before(self.merger.settled_sample());
     }
@@ -345,11 +362,11 @@ impl Chain {
         self.demodulator.finish(&mut self.blocks);
     }
 
-    fn deframe(&mut self, framing: &dyn Framing, sorter: &mut Sorter<'_>) {
+    fn deframe(&mut self, framing: &dyn Framing, effort: Effort, sorter: &mut Sorter<'_>) {
         for block in self.blocks.drain(..) {
             let run = self.runs.entry(block.run).or_insert_with(|| {
                 sorter.counts.runs += 1;
-                Run { deframer: framing.deframer(block.mapping), timeline: VecDeque::new() }
+                Run { deframer: framing.deframer(block.mapping, effort), timeline: VecDeque::new() }
             });
             sorter.counts.symbols += block.llr.len() as u64;
             run.timeline.push_back(Mark {
@@ -495,6 +512,7 @@ impl Sorter<'_> {
                     corrected_symbols: raw.corrected_symbols,
                     corrected_bits: raw.corrected_bits,
                     repaired_bits: raw.repaired_bits,
+                    log_odds: raw.log_odds,
                 },
             );
         }

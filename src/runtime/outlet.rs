@@ -145,6 +145,7 @@ mod tests {
             corrected_symbols: None,
             corrected_bits: None,
             repaired_bits: None,
+            log_odds: None,
         })
     }
 

@@ -10,6 +10,7 @@
 //! | `frequency_offset_hz`, `esn0_db` | to a thousandth |
 //! | `check` | [`Check::as_str`](crate::frame::Check::as_str) |
 //! | `corrected_symbols`, `corrected_bits`, `repaired_bits` | as in the frame |
+//! | `doubtful` | `true` if [`Frame::is_doubtful`] |
 //!
 //! Keys stand in this order; one whose value is unknown (or no finite number) is absent. Lines end
 //! with a line feed and are written and flushed whole.
@@ -79,6 +80,8 @@ struct Record<'a> {
     corrected_bits: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     repaired_bits: Option<u32>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    doubtful: bool,
 }
 
 /// The frame record as one JSON object, without a line feed.
@@ -106,6 +109,7 @@ pub fn record(frame: &Frame) -> io::Result<Vec<u8>> {
         corrected_symbols: frame.corrected_symbols,
         corrected_bits: frame.corrected_bits,
         repaired_bits: frame.repaired_bits,
+        doubtful: frame.is_doubtful(),
     };
     serde_json::to_vec(&record).map_err(io::Error::from)
 }

@@ -81,6 +81,7 @@ mod tests {
             corrected_symbols: Some(3),
             corrected_bits: Some(0),
             repaired_bits: Some(1),
+            log_odds: Some(8.0),
         }
     }
 
@@ -98,6 +99,7 @@ mod tests {
             corrected_symbols: None,
             corrected_bits: None,
             repaired_bits: None,
+            log_odds: None,
         }
     }
 

@@ -109,6 +109,9 @@ fn describe(out: &mut String, frame: &Frame) -> std::fmt::Result {
             write!(out, "  {count} {what}{} {how}", if count == 1 { "" } else { "s" })?;
         }
     }
+    if frame.is_doubtful() {
+        out.push_str("  doubtful");
+    }
     out.push('\n');
     Ok(())
 }

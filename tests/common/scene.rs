@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use tulpar::Complex32;
 use tulpar::catalogue::Mode;
 use tulpar::dsp::discriminator::Discriminator;
+use tulpar::effort::Effort;
 use tulpar::frame::{Frame, Origin};
 use tulpar::framing::{self, Options};
 use tulpar::modulation::{self, InputKind, Parameters};
@@ -180,6 +181,7 @@ impl Scene {
             sample_rate_hz: RATE_HZ,
             intermediate_frequency_hz: (self.kind == InputKind::RealIf).then_some(INTERMEDIATE_HZ),
             search_hz: 2000.0,
+            effort: Effort::Full,
         };
         Receiver::new(downlink, input).unwrap()
     }

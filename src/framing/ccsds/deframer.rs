@@ -229,6 +229,7 @@ impl CcsdsDeframer {
             corrected_symbols: decoded.corrected_symbols,
             corrected_bits: decoded.corrected_bits,
             repaired_bits: None,
+            log_odds: None,
         });
         let end = position + self.frame_symbols;
         self.cursor = end - SLIP_SYMBOLS;

@@ -41,6 +41,7 @@ use crate::coding::convolutional::{Convention, ConvolutionalEncoder};
 use crate::coding::differential::DifferentialEncoder;
 use crate::coding::reed_solomon::{self, Basis, ReedSolomon};
 use crate::coding::{bits, randomizer};
+use crate::effort::Effort;
 use crate::error::RequestError;
 use crate::framing::ccsds::deframer::CcsdsDeframer;
 use crate::framing::{Deframer, Descriptor, FrameEncoder, Framing, OptionDescriptor, Options};
@@ -133,7 +134,7 @@ fn code(options: &Options) -> Result<(&'static ReedSolomon, u32), RequestError> 
 }
 
 impl Framing for Ccsds {
-    fn deframer(&self, mapping: Mapping) -> Box<dyn Deframer> {
+    fn deframer(&self, mapping: Mapping, _effort: Effort) -> Box<dyn Deframer> {
         Box::new(CcsdsDeframer::new(*self, mapping))
     }
 
@@ -630,7 +631,7 @@ mod tests {
         let frames = random_frames(&mut rng, framing.as_ref(), 6);
         let channel = channel_bits(framing.as_ref(), &frames, 77);
         let llr = testing::noisy(&mut rng, &channel, Mapping::Direct, false, 0.0);
-        let mut deframer = framing.deframer(Mapping::Direct);
+        let mut deframer = framing.deframer(Mapping::Direct, Effort::Full);
         let mut out = Deframed::default();
         for (k, piece) in llr.chunks(13).enumerate() {
             let settled = deframer.settled_symbol();

@@ -5,6 +5,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use crate::effort::Effort;
 use crate::framing::{Deframed, Framing};
 use crate::modulation::{Mapping, SoftBlock};
 
@@ -74,13 +75,14 @@ pub fn block(llr: &[f32], mapping: Mapping, first_symbol: u64) -> SoftBlock {
         esn0_db: 0.0,
         mapping,
         llr: llr.to_vec(),
+        events: Vec::new(),
         end: false,
     }
 }
 
 /// Everything found in one run, pushed whole.
 pub fn deframe(framing: &dyn Framing, mapping: Mapping, llr: &[f32]) -> Deframed {
-    let mut deframer = framing.deframer(mapping);
+    let mut deframer = framing.deframer(mapping, Effort::Full);
     let mut out = Deframed::default();
     deframer.push(&block(llr, mapping, 0), &mut out);
     deframer.finish(&mut out);
@@ -96,7 +98,7 @@ pub fn check_chunkings(
     whole: &Deframed,
 ) {
     for longest in [1, 7, 500, 5000] {
-        let mut deframer = framing.deframer(mapping);
+        let mut deframer = framing.deframer(mapping, Effort::Full);
         let mut out = Deframed::default();
         let mut at = 0;
         while at < llr.len() {

@@ -549,6 +549,7 @@ impl BurstReceiver {
                 esn0_db: 0.0,
                 mapping: Mapping::Direct,
                 llr: Vec::new(),
+                events: Vec::new(),
                 end: true,
             }),
         }
@@ -591,6 +592,7 @@ impl BurstReceiver {
                 esn0_db: (10.0 * piece.esn0.max(1e-6).log10()) as f32,
                 mapping: Mapping::Direct,
                 llr: piece.llr,
+                events: Vec::new(),
                 end: false,
             });
             tracked.given += count;

@@ -110,6 +110,7 @@ fn receiver(symbol_rate_bd: f64, search_hz: f64) -> Box<dyn Demodulator> {
         intermediate_frequency_hz: None,
         search_hz,
         preference: Preference::default(),
+        effort: crate::effort::Effort::Full,
     };
     let plans = (FSK.demodulators)(&Parameters::new(symbol_rate_bd), &reception).unwrap();
     (plans[0].make)(RATE)
@@ -394,6 +395,7 @@ fn wrong_requests_are_refused() {
         intermediate_frequency_hz: None,
         search_hz: 3000.0,
         preference: Preference::default(),
+        effort: crate::effort::Effort::Full,
     };
     let plans = |bd: f64, r: Reception| (FSK.demodulators)(&Parameters::new(bd), &r);
     assert!(plans(f64::NAN, reception(48e3, InputKind::Iq)).is_err());

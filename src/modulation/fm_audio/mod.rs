@@ -279,6 +279,7 @@ mod tests {
             intermediate_frequency_hz: None,
             search_hz: 0.0,
             preference: Default::default(),
+            effort: crate::effort::Effort::Full,
         }
     }
 

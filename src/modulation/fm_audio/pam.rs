@@ -383,6 +383,7 @@ impl PamReceiver {
             esn0_db: eye.esn0_db,
             mapping: Mapping::Direct,
             llr,
+            events: Vec::new(),
             end,
         }
     }

@@ -341,6 +341,7 @@ fn emit(
             esn0_db: 10.0 * ratio.log10(),
             mapping: settings.mapping,
             llr,
+            events: Vec::new(),
             end: last && stop == to,
         });
         state.symbols += count as u64;
@@ -357,6 +358,7 @@ fn emit(
             esn0_db: -30.0,
             mapping: settings.mapping,
             llr: Vec::new(),
+            events: Vec::new(),
             end: true,
         });
     }

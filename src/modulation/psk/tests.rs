@@ -52,6 +52,7 @@ impl Signal {
             intermediate_frequency_hz: None,
             search_hz: 5000.0,
             preference: Preference { differential: false, continuous: coded, coded },
+            effort: crate::effort::Effort::Full,
         }
     }
 

@@ -30,7 +30,7 @@ impl FrameEncoder for ToyEncoder {
 }
 
 impl Framing for ToyFraming {
-    fn deframer(&self, _: Mapping) -> Box<dyn Deframer> {
+    fn deframer(&self, _: Mapping, _: crate::effort::Effort) -> Box<dyn Deframer> {
         unreachable!("only sent")
     }
 
