@@ -2,21 +2,33 @@
 //! undone.
 //!
 //! A wrong channel symbol makes several wrong bits behind NRZI and a descrambler, always at the same
-//! distances (the *echo*), so channel symbols are turned, not bits. Stuffing and flags move with
-//! them, so every trial looks for frames again ([`crate::coding::hdlc_window`]). With |L_k| the reliabilities of the symbols of a
-//! stretch between two flags, the probability that exactly the symbols S of it are wrong is `e^-c`,
+//! distances (the *echo*), so channel symbols are turned, not bits; and a detector with memory errs in
+//! several symbols at once, so whole error events are turned ([`ErrorEvent`]). Stuffing and flags move
+//! with them, so every trial looks for frames again ([`crate::coding::hdlc_window`]).
+//!
+//! With C_i the cost of event i of a stretch between two flags (that of a lone symbol is |llr|), the
+//! probability that exactly the events S have happened is `e^-c`,
 //!
 //! ```text
-//!  c(S) = ∑_k ln(1 + e^-|L_k|) + ∑_{k ∈ S} |L_k|
+//!  c(S) = ∑_i ln(1 + e^-C_i) + ∑_{i ∈ S} C_i
 //! ```
 //!
-//! and the FCS is right by chance with 2^-15: its polynomial has the factor 1 + x, and so has
-//! every error behind NRZI, so that one of its 16 bits says nothing. Sets of up to three errors are tried in the
-//! order of c as long as `c < ln(2^15/ODDS)`: an accepted frame is right with odds of [`ODDS`] or
-//! better. In noise the first sum alone is beyond that, and nothing is tried at all. Since the
-//! probabilities add up to at most 1, there are never more than 2^15/ODDS trials for a stretch, and
-//! never more than [`WORK_PER_SYMBOL`] allows in the long run: signals that are something else cost
-//! little.
+//! and sets of events are tried in the order of c. Say that some of them, of cost c_1 together
+//! (-ln of the sum of their `e^-c`), lead to a frame with a right FCS. If it is wrong, then the truth is
+//! another frame that came up (those cost c_2 together), or among the sets that were not tried. The
+//! latter has the probability 1 - F, with F the sum of `e^-c` over all sets tried; and then flags and
+//! stuffing fitted by chance (as they did in a share ρ of the trials), and so did the FCS, with 2^-15:
+//! its polynomial has the factor 1 + x, and so has every error behind NRZI, so that one of its 16 bits
+//! says nothing. Hence
+//!
+//! ```text
+//!  odds that the frame is right = e^-c_1 / (e^-c_2 + (1 - F) ρ 2^-15)
+//! ```
+//!
+//! So it pays to go on once a frame has come up: the truth might come up later if it is wrong, and if
+//! nothing does, that speaks for it. Trials end where nothing could reach odds of [`LIKELY_ODDS`]. In
+//! noise the first sum alone is beyond that, and nothing is tried at all; and never more than
+//! [`WORK_PER_SYMBOL`] is done in the long run: signals that are something else cost little.
 //!
 //! The same sum vouches for a frame that came whole but has a content which the framing would not
 //! take from a lucky chance ([`Trust::Sure`]): the symbols leave no doubt (c(∅) of at most
@@ -25,25 +37,37 @@
 //! the transmitter idled: the last [`IDLE_BITS`] bits repeat every 8 bits or faster, as flags and
 //! alternating bits do (one in 130 stretches of random bits), or a good frame ended with this flag.
 //!
-//! A trellis demodulator gives all symbols of one error event the same reliability: neighbours that
-//! are equally weak are one event.
+//! A detector with memory that does not tell its error events gives all symbols of one the same
+//! reliability: neighbours that are equally weak are one event then.
 //!
 //! The decision for a flag that opens something unreadable falls with the fifth later flag that may
 //! close it, with the first pair of flags, with the next good frame, or after
-//! [`MAX_REPAIR_BITS`] – never by how the symbols were cut into calls.
+//! [`MAX_REPAIR_BITS`] – never by how the symbols were cut into calls. Of what its ends lead to, the
+//! most likely frame is taken.
 
-use std::collections::VecDeque;
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BinaryHeap, VecDeque};
 
 use crate::coding::hdlc::{Content, Deframer, Fault};
 use crate::coding::hdlc_window::Window;
+use crate::effort::Effort;
+use crate::frame::CERTAIN_ODDS;
+use crate::modulation::ErrorEvent;
 
-/// Odds that a repaired frame is right, were the reliabilities exact. Of the repaired frames of
-/// 29 000 simulated receptions between 95 % and 1 % loss (FSK of h 0.5, 0.66 and 1, BPSK), 2 of
-/// 5681 were wrong; with odds of 15, which would be worth 0.2 to 0.4 dB, one in 300.
-pub const ODDS: f32 = 300.0;
+/// Odds of a frame that is merely likely.
+const LIKELY_ODDS: f32 = 4.0;
 
 /// Contents of which one has a right FCS by chance; see the module.
 const FCS_CHANCES: f32 = 32_768.0;
+
+/// Trials go on until c alone would leave odds so much too low, in nats: ρ and F may make up for it.
+const HEADROOM: f32 = 2.0;
+
+/// Trials end early once the odds are so many times what is beyond doubt.
+const BEYOND_DOUBT: f32 = 30.0;
+
+/// Least probability that the truth was not tried, whatever the sums say.
+const LEAST_UNTRIED: f32 = 0.01;
 
 /// What a frame's symbols may cost, at most, that is [`Trust::Sure`].
 pub const SURE_COST: f64 = 1.0;
@@ -55,20 +79,20 @@ pub const IDLE_BITS: usize = 16;
 const IDLE_PERIOD: usize = 8;
 
 /// Words of 64 bits that are looked at in trials for every symbol, in the long run. A stretch of
-/// 1000 symbols that needs all its trials takes 4.
-pub const WORK_PER_SYMBOL: usize = 16;
+/// 1000 symbols that needs 4000 trials takes all of it.
+pub const WORK_PER_SYMBOL: usize = 64;
 
 /// Work that may be saved up, for the longest stretch.
-const MAX_WORK: usize = 60_000;
+const MAX_WORK: usize = 240_000;
 
 /// Longest stretch that is repaired, flags included.
 pub const MAX_REPAIR_BITS: u64 = 6000;
 
 /// Errors undone at once, at most.
-const MAX_ERRORS: usize = 3;
+const MAX_ERRORS: u32 = 5;
 /// Least reliable events that are considered.
-const MAX_EVENTS: usize = 32;
-/// Symbols of one event.
+const MAX_EVENTS: usize = 64;
+/// Symbols of an implied event.
 const MAX_EVENT_SYMBOLS: usize = 3;
 /// Later flags that may close a stretch.
 const MAX_ENDS: usize = 5;
@@ -77,8 +101,40 @@ const LEAD_SYMBOLS: u64 = 6;
 /// Symbols kept before what is needed is moved to the front.
 const SLACK_SYMBOLS: usize = 8192;
 
+/// How far repair goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    /// Not at all.
+    Never,
+    /// Frames that are beyond doubt.
+    Certain,
+    /// Frames that are likely, too.
+    Likely,
+}
+
+impl Repair {
+    /// Least odds of a frame; `None`: nothing is repaired.
+    fn least_odds(self) -> Option<f32> {
+        match self {
+            Repair::Never => None,
+            Repair::Certain => Some(CERTAIN_ODDS),
+            Repair::Likely => Some(LIKELY_ODDS),
+        }
+    }
+}
+
+impl From<Effort> for Repair {
+    fn from(effort: Effort) -> Self {
+        match effort {
+            Effort::OnePass => Repair::Never,
+            Effort::Full => Repair::Certain,
+            Effort::Doubtful => Repair::Likely,
+        }
+    }
+}
+
 /// A frame.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     /// The bytes without FCS.
     pub bytes: Vec<u8>,
@@ -88,10 +144,12 @@ pub struct Found {
     pub end_bit: u64,
     /// Channel symbols turned; 0 if it came whole.
     pub turned_symbols: u32,
+    /// Logarithm of the odds that it is right; `None` if it came whole.
+    pub log_odds: Option<f32>,
 }
 
 /// What came out, in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outcome {
     /// Frames.
     pub found: Vec<Found>,
@@ -132,11 +190,33 @@ struct LatestFlag {
     follows: bool,
 }
 
-#[derive(Clone, Copy)]
+/// Symbols that are turned together; positions count from the start of the kept bits.
+#[derive(Debug, Clone, Copy)]
 struct Event {
     cost: f32,
-    symbols: [usize; MAX_EVENT_SYMBOLS],
-    count: usize,
+    first: usize,
+    pattern: u64,
+}
+
+/// A set of events on its way to be tried: bit i stands for event i.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Trial {
+    cost: f32,
+    events: u64,
+}
+
+impl Eq for Trial {}
+
+impl Ord for Trial {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.cost.total_cmp(&other.cost).then(self.events.cmp(&other.events))
+    }
+}
+
+impl PartialOrd for Trial {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// HDLC deframer with repair, one bit at a time.
@@ -144,10 +224,11 @@ pub struct RepairingDeframer {
     hdlc: Deframer,
     echo: &'static [usize],
     accept: Accept,
+    repair: Repair,
     min_bytes: usize,
     max_repair_bytes: usize,
-    /// From bit `base` on: bits, reliabilities of the symbols, and sums of ln(1 + e^-|L|) before
-    /// each of them.
+    /// From bit `base` on: bits, reliabilities of the symbols, and before each of them the sum of
+    /// ln(1 + e^-C) over the events that ended earlier.
     bits: Vec<u8>,
     reliabilities: Vec<f32>,
     sums: Vec<f64>,
@@ -159,23 +240,32 @@ pub struct RepairingDeframer {
     openers: VecDeque<Opener>,
     /// Words that trials may still look at.
     work: usize,
+    /// The detector tells its error events; they are in the order of their last symbols.
+    told: bool,
+    told_events: VecDeque<ErrorEvent>,
+    // Working memory of a repair.
     window: Window,
     events: Vec<Event>,
-    sets: Vec<(f32, [u8; MAX_ERRORS])>,
+    trials: BinaryHeap<Reverse<Trial>>,
     results: Vec<Found>,
+    best: Vec<Found>,
 }
-
-/// No event.
-const NONE: u8 = u8::MAX;
 
 impl RepairingDeframer {
     /// A deframer for frames of `min_bytes` to `max_bytes` without FCS. A wrong symbol k makes the
     /// bits k + `echo` wrong, an even number of them. `accept` sees every content with a right FCS.
-    pub fn new(min_bytes: usize, max_bytes: usize, echo: &'static [usize], accept: Accept) -> Self {
+    pub fn new(
+        min_bytes: usize,
+        max_bytes: usize,
+        echo: &'static [usize],
+        accept: Accept,
+        repair: Repair,
+    ) -> Self {
         Self {
             hdlc: Deframer::new(min_bytes, max_bytes),
             echo,
             accept,
+            repair,
             min_bytes,
             max_repair_bytes: max_bytes.min(MAX_REPAIR_BITS as usize / 8),
             bits: Vec::new(),
@@ -187,10 +277,13 @@ impl RepairingDeframer {
             accepted_at: 0,
             openers: VecDeque::new(),
             work: MAX_WORK,
+            told: false,
+            told_events: VecDeque::new(),
             window: Window::default(),
             events: Vec::new(),
-            sets: Vec::new(),
+            trials: BinaryHeap::new(),
             results: Vec::new(),
+            best: Vec::new(),
         }
     }
 
@@ -213,7 +306,7 @@ impl RepairingDeframer {
             }
             let twin = self.reliabilities.iter().rev().skip(1).take(2);
             // An event counts once.
-            if !twin.into_iter().any(|&other| tied(reliability, other)) {
+            if !self.told && !twin.into_iter().any(|&other| tied(reliability, other)) {
                 self.sum += cost;
             }
         }
@@ -228,7 +321,13 @@ impl RepairingDeframer {
                 let accept = |trust| (self.accept)(bytes, trust);
                 if accept(Trust::Whole) || sure && accept(Trust::Sure) {
                     let bytes = bytes.to_vec();
-                    whole = Some(Found { bytes, first_bit, end_bit, turned_symbols: 0 });
+                    whole = Some(Found {
+                        bytes,
+                        first_bit,
+                        end_bit,
+                        turned_symbols: 0,
+                        log_odds: None,
+                    });
                 } else {
                     Self::note(&mut self.openers, None);
                 }
@@ -250,6 +349,15 @@ impl RepairingDeframer {
             self.resolve_front(out);
         }
         self.forget();
+    }
+
+    /// Takes an error event of the detector, after the symbol with which it ends.
+    pub fn event(&mut self, event: ErrorEvent) {
+        self.told = true;
+        if self.repair != Repair::Never && event.cost < 16.0 && event.pattern != 0 {
+            self.sum += doubt(event.cost);
+            self.told_events.push_back(event);
+        }
     }
 
     /// No more bits will come: decides everything that is pending.
@@ -309,43 +417,78 @@ impl RepairingDeframer {
     /// Decides the oldest opener.
     fn resolve_front(&mut self, out: &mut Outcome) {
         let Some(opener) = self.openers.pop_front() else { return };
+        self.best.clear();
+        let mut best = f32::NEG_INFINITY;
         for &end in &opener.ends[..opener.count] {
-            if self.repair(opener.first_bit, end) {
-                let masked_until = self.results.last().map_or(0, |found| found.end_bit);
-                // The closing flag may open the next frame.
-                self.openers.retain(|later| later.first_bit + 8 >= masked_until);
-                out.found.append(&mut self.results);
-                return;
+            if let Some(log_odds) = self.attempt(opener.first_bit, end)
+                && log_odds > best
+            {
+                best = log_odds;
+                std::mem::swap(&mut self.best, &mut self.results);
+            }
+            if best >= CERTAIN_ODDS.ln() {
+                break;
             }
         }
-        out.faults.extend(opener.fault);
+        match self.best.last() {
+            Some(last) => {
+                let masked_until = last.end_bit;
+                // The closing flag may open the next frame.
+                self.openers.retain(|later| later.first_bit + 8 >= masked_until);
+                out.found.append(&mut self.best);
+            }
+            None => out.faults.extend(opener.fault),
+        }
     }
 
-    /// Looks for frames from the flag at `first_bit` up to `end`; they are in `results` then.
-    fn repair(&mut self, first_bit: u64, end: u64) -> bool {
+    /// Looks for frames from the flag at `first_bit` up to `end`; they are in `results` then. Returns
+    /// the logarithm of the odds that they are right.
+    fn attempt(&mut self, first_bit: u64, end: u64) -> Option<f32> {
+        let least_odds = self.repair.least_odds()?;
         let from = (first_bit.saturating_sub(LEAD_SYMBOLS).max(self.base) - self.base) as usize;
         let first = (first_bit - self.base) as usize;
         let end = (end - self.base) as usize;
         let sum_at_end = self.sums.get(end).copied().unwrap_or(self.sum);
-        let budget = (FCS_CHANCES / ODDS).ln() - (sum_at_end - self.sums[from]) as f32;
+        let base_cost = (sum_at_end - self.sums[from]) as f32;
+        let budget = (FCS_CHANCES / LIKELY_ODDS).ln() + HEADROOM - base_cost;
         if budget <= 0.0 || (end - first) as u64 > MAX_REPAIR_BITS {
-            return false;
+            return None;
         }
-        self.list_events(from, end, budget);
-        self.list_sets(budget);
+        if self.told {
+            self.list_told_events(from, end, budget);
+        } else {
+            self.list_implied_events(from, end, budget);
+        }
         self.window.set(&self.bits[first..end]);
+        self.trials.clear();
+        if let Some(event) = self.events.first() {
+            self.trials.push(Reverse(Trial { cost: event.cost, events: 1 }));
+        }
         self.results.clear();
-        for &(_, set) in &self.sets {
-            let Some(work) = self.work.checked_sub(self.window.words()) else { return false };
+        // F, beginning with the bits as they came; e^-c_1 and e^-c_2.
+        let (mut tried, mut right, mut rivals) = ((-base_cost).exp(), 0.0f32, 0.0f32);
+        let (mut trials, mut fitting) = (1.0f32, 1.0f32);
+        let odds = |tried: f32, right: f32, rivals: f32, share: f32| {
+            let untried = (1.0 - tried).max(LEAST_UNTRIED);
+            right / (rivals + untried * share.min(1.0) / FCS_CHANCES)
+        };
+        let mut turned = 0u64;
+        while let Some(Reverse(trial)) = self.trials.pop() {
+            let Some(work) = self.work.checked_sub(self.window.words()) else { break };
             self.work = work;
-            let events = set.iter().take_while(|&&i| i != NONE).map(|&i| self.events[i as usize]);
-            let mut turned = 0;
-            for event in events.clone() {
-                turned += event.count as u32;
+            self.branch(trial, budget);
+            let mut changed = trial.events ^ turned;
+            while changed != 0 {
+                let event = self.events[changed.trailing_zeros() as usize];
                 turn(&mut self.window, &event, first, self.echo);
+                changed &= changed - 1;
             }
+            turned = trial.events;
+            let probability = (-base_cost - trial.cost).exp();
+            tried += probability;
+            let known = self.results.len();
             let (accept, results) = (self.accept, &mut self.results);
-            self.window.frames(
+            let checks = self.window.frames(
                 self.min_bytes,
                 self.max_repair_bytes,
                 |head| accept(head, Trust::Repaired),
@@ -354,77 +497,104 @@ impl RepairingDeframer {
                         bytes: frame.bytes.to_vec(),
                         first_bit: first_bit + frame.first_bit as u64,
                         end_bit: first_bit + frame.end_bit as u64,
-                        turned_symbols: turned,
+                        turned_symbols: 0,
+                        log_odds: None,
                     });
                 },
             );
-            if !self.results.is_empty() {
-                return true;
+            trials += 1.0;
+            fitting += checks as f32;
+            if self.results.len() == known {
+                continue;
             }
-            for event in events {
-                turn(&mut self.window, &event, first, self.echo);
+            if known == 0 {
+                right = probability;
+                let count = turned_symbols(&self.events, trial.events);
+                self.results.iter_mut().for_each(|found| found.turned_symbols = count);
+                if odds(tried, right, rivals, fitting / trials) > BEYOND_DOUBT * CERTAIN_ODDS {
+                    break;
+                }
+            } else {
+                let same = self.results[0].bytes == self.results[known].bytes;
+                self.results.truncate(known);
+                *(if same { &mut right } else { &mut rivals }) += probability;
             }
         }
-        false
+        let odds = odds(tried, right, rivals, fitting / trials);
+        if self.results.is_empty() || odds < least_odds {
+            return None;
+        }
+        let log_odds = odds.ln();
+        self.results.iter_mut().for_each(|found| found.log_odds = Some(log_odds));
+        Some(log_odds)
     }
 
-    /// Lists what may have gone wrong in the symbols `from..end`, most likely first.
-    fn list_events(&mut self, from: usize, end: usize, budget: f32) {
+    /// Puts the two sets that follow from one in the queue: its last event moved on, and the event
+    /// after it added. So every set comes up once, after those that cost less.
+    fn branch(&mut self, trial: Trial, budget: f32) {
+        let last = 63 - trial.events.leading_zeros() as usize;
+        let Some(next) = self.events.get(last + 1) else { return };
+        let moved = trial.cost - self.events[last].cost + next.cost;
+        if moved < budget {
+            let events = trial.events ^ (3 << last);
+            self.trials.push(Reverse(Trial { cost: moved, events }));
+        }
+        let added = trial.cost + next.cost;
+        if added < budget && trial.events.count_ones() < MAX_ERRORS {
+            let events = trial.events | 2 << last;
+            self.trials.push(Reverse(Trial { cost: added, events }));
+        }
+    }
+
+    /// Lists the detector's events in the symbols `from..end`, most likely first.
+    fn list_told_events(&mut self, from: usize, end: usize, budget: f32) {
+        self.events.clear();
+        let last = |event: &ErrorEvent| event.last_symbol().saturating_sub(self.base) as usize;
+        let begin = self.told_events.partition_point(|event| last(event) < from);
+        for event in self.told_events.range(begin..).take_while(|event| last(event) < end) {
+            if event.cost < budget && event.first_symbol >= self.base {
+                let first = (event.first_symbol - self.base) as usize;
+                self.events.push(Event { cost: event.cost, first, pattern: event.pattern });
+            }
+        }
+        self.keep_likeliest();
+    }
+
+    /// Lists what may have gone wrong in the symbols `from..end`, most likely first, if the detector
+    /// does not tell.
+    fn list_implied_events(&mut self, from: usize, end: usize, budget: f32) {
         self.events.clear();
         for k in from..end {
             let cost = self.reliabilities[k];
             if cost >= budget {
                 continue;
             }
-            self.events.push(Event { cost, symbols: [k; MAX_EVENT_SYMBOLS], count: 1 });
+            let mut event = Event { cost, first: k, pattern: 1 };
+            self.events.push(event);
             // Equally weak neighbours, each at most two symbols from the one before.
-            let mut event = Event { cost, symbols: [k; MAX_EVENT_SYMBOLS], count: 1 };
             for other in k + 1..end.min(k + 2 * MAX_EVENT_SYMBOLS - 1) {
-                if event.count < MAX_EVENT_SYMBOLS
-                    && other - event.symbols[event.count - 1] <= 2
+                let last = k + 63 - event.pattern.leading_zeros() as usize;
+                if (event.pattern.count_ones() as usize) < MAX_EVENT_SYMBOLS
+                    && other - last <= 2
                     && tied(cost, self.reliabilities[other])
                 {
-                    event.symbols[event.count] = other;
-                    event.count += 1;
+                    event.pattern |= 1 << (other - k);
                     self.events.push(event);
                 }
             }
         }
-        self.events.sort_by(|a, b| a.cost.total_cmp(&b.cost));
-        self.events.truncate(MAX_EVENTS);
+        self.keep_likeliest();
     }
 
-    /// Lists the sets of up to three events within the budget, most likely first.
-    fn list_sets(&mut self, budget: f32) {
-        self.sets.clear();
-        let costs = |i: usize| self.events[i].cost;
-        let n = self.events.len();
-        for i in 0..n {
-            self.sets.push((costs(i), [i as u8, NONE, NONE]));
-            for j in i + 1..n {
-                let two = costs(i) + costs(j);
-                if two >= budget {
-                    break;
-                }
-                self.sets.push((two, [i as u8, j as u8, NONE]));
-                for l in j + 1..n {
-                    let three = two + costs(l);
-                    if three >= budget {
-                        break;
-                    }
-                    self.sets.push((three, [i as u8, j as u8, l as u8]));
-                }
-            }
-        }
-        let order = |a: &(f32, [u8; MAX_ERRORS]), b: &(f32, [u8; MAX_ERRORS])| {
-            a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
+    fn keep_likeliest(&mut self) {
+        let order = |a: &Event, b: &Event| {
+            a.cost.total_cmp(&b.cost).then((a.first, a.pattern).cmp(&(b.first, b.pattern)))
         };
-        let most = (FCS_CHANCES / ODDS) as usize;
-        if self.sets.len() > most {
-            self.sets.select_nth_unstable_by(most, order);
-            self.sets.truncate(most);
+        if self.events.len() > MAX_EVENTS {
+            self.events.select_nth_unstable_by(MAX_EVENTS, order);
+            self.events.truncate(MAX_EVENTS);
         }
-        self.sets.sort_unstable_by(order);
+        self.events.sort_unstable_by(order);
     }
 
     fn forget(&mut self) {
@@ -437,6 +607,9 @@ impl RepairingDeframer {
             self.reliabilities.drain(..spare);
             self.sums.drain(..spare);
             self.base += spare as u64;
+            while self.told_events.front().is_some_and(|event| event.first_symbol < self.base) {
+                self.told_events.pop_front();
+            }
         }
     }
 }
@@ -459,13 +632,29 @@ fn tied(a: f32, b: f32) -> bool {
 /// Turns the symbols of an event: toggles the bits that depend on them, in a window that begins at
 /// bit `first`.
 fn turn(window: &mut Window, event: &Event, first: usize, echo: &[usize]) {
-    for &symbol in &event.symbols[..event.count] {
+    let mut pattern = event.pattern;
+    while pattern != 0 {
+        let symbol = event.first + pattern.trailing_zeros() as usize;
         for &delay in echo {
             if let Some(index) = (symbol + delay).checked_sub(first) {
                 window.turn(index);
             }
         }
+        pattern &= pattern - 1;
     }
+}
+
+/// Symbols that differ once all events of a set are turned.
+fn turned_symbols(events: &[Event], set: u64) -> u32 {
+    let chosen = || (0..events.len().min(64)).filter(|i| set >> i & 1 == 1).map(|i| events[i]);
+    let mut symbols: Vec<usize> = chosen()
+        .flat_map(|event| {
+            (0..64).filter(move |i| event.pattern >> i & 1 == 1).map(move |i| event.first + i)
+        })
+        .collect();
+    symbols.sort_unstable();
+    // A symbol that is turned twice is not turned.
+    symbols.chunk_by(|a, b| a == b).filter(|same| same.len() % 2 == 1).count() as u32
 }
 
 #[cfg(test)]
@@ -490,7 +679,7 @@ mod tests {
     }
 
     fn deframer() -> RepairingDeframer {
-        RepairingDeframer::new(15, 500, &ECHO, accept)
+        RepairingDeframer::new(15, 500, &ECHO, accept, Repair::Certain)
     }
 
     /// Channel symbols ±1 of frames with so many flags before each and after the last.

@@ -71,14 +71,15 @@ impl Window {
     }
 
     /// Calls `each` with every frame of `min_bytes` to `max_bytes` whose FCS is right and whose
-    /// first `min_bytes` bytes are to the liking of `head`.
+    /// first `min_bytes` bytes are to the liking of `head`. Returns how many FCS were looked at.
     pub fn frames(
         &mut self,
         min_bytes: usize,
         max_bytes: usize,
         head: impl Fn(&[u8]) -> bool,
         mut each: impl FnMut(WindowFrame<'_>),
-    ) {
+    ) -> usize {
+        let mut checks = 0;
         self.mark();
         for pair in 1..self.flags.len() {
             let (opening, closing) = (self.flags[pair - 1], self.flags[pair]);
@@ -98,12 +99,14 @@ impl Window {
                 continue;
             }
             self.destuff(next, bits / 8);
+            checks += 1;
             let (bytes, fcs) = self.bytes.split_at(bits / 8 - 2);
             if crc::X25.checksum(bytes) as u16 == u16::from_le_bytes([fcs[0], fcs[1]]) {
                 let first_bit = (opening + 1).saturating_sub(8);
                 each(WindowFrame { bytes, first_bit, end_bit: closing + 1 });
             }
         }
+        checks
     }
 
     /// Finds the places that matter.

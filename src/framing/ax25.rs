@@ -107,7 +107,7 @@ struct Ax25 {
 }
 
 impl Framing for Ax25 {
-    fn deframer(&self, mapping: Mapping, _effort: Effort) -> Box<dyn Deframer> {
+    fn deframer(&self, mapping: Mapping, effort: Effort) -> Box<dyn Deframer> {
         Box::new(Ax25Deframer {
             differential: match mapping {
                 Mapping::Direct => None,
@@ -125,6 +125,7 @@ impl Framing for Ax25 {
                     (Mapping::Differential, true) => &ECHO_DIFFERENTIAL_SCRAMBLED,
                 },
                 accept,
+                effort.into(),
             ),
             outcome: Outcome::default(),
         })
@@ -173,14 +174,15 @@ impl Ax25Deframer {
             corrected_symbols: None,
             corrected_bits: None,
             repaired_bits: (found.turned_symbols > 0).then_some(found.turned_symbols),
-            log_odds: None,
+            log_odds: found.log_odds,
         }));
     }
 }
 
 impl Deframer for Ax25Deframer {
     fn push(&mut self, block: &SoftBlock, out: &mut Deframed) {
-        for &llr in &block.llr {
+        let mut events = block.events.iter().copied().peekable();
+        for (&llr, symbol) in block.llr.iter().zip(block.first_symbol..) {
             let mut bit = hard(llr);
             if let Some(differential) = &mut self.differential {
                 bit = differential.decode(bit);
@@ -190,6 +192,9 @@ impl Deframer for Ax25Deframer {
                 bit = descrambler.descramble(bit);
             }
             self.hdlc.push(bit, llr, &mut self.outcome);
+            while let Some(event) = events.next_if(|event| event.last_symbol() <= symbol) {
+                self.hdlc.event(event);
+            }
         }
         self.hand_on(out);
     }

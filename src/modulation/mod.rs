@@ -106,6 +106,13 @@ pub struct ErrorEvent {
     pub cost: f32,
 }
 
+impl ErrorEvent {
+    /// Index within the run of the last symbol that differs.
+    pub fn last_symbol(&self) -> u64 {
+        self.first_symbol + u64::from(63 - self.pattern.leading_zeros().min(63))
+    }
+}
+
 /// A piece of a run of soft symbols. A run is contiguous in time; its first block has
 /// `first_symbol == 0`, blocks of one run follow each other without a gap, the last has `end` set.
 /// Blocks of several runs may interleave (two signals at once, or two hypotheses on one signal).
@@ -127,7 +134,7 @@ pub struct SoftBlock {
     pub mapping: Mapping,
     /// Soft symbols, positive = bit 0.
     pub llr: Vec<f32>,
-    /// The likeliest error events whose last symbol is in this block. Empty if the detector has no
+    /// The likeliest error events whose last symbol is in this block, in the order of these. Empty if the detector has no
     /// memory: its symbols err one by one.
     pub events: Vec<ErrorEvent>,
     /// No block of this run follows. `llr` may be empty.
