@@ -32,7 +32,11 @@ pub struct Scenario {
     pub frames_per_burst: usize,
     pub preamble_symbols: usize,
     pub gap_s: f64,
+    /// Up to so much more, by chance.
+    pub gap_spread_s: f64,
     pub sample_rate_hz: f64,
+    /// The receiver searches within ± this.
+    pub search_hz: f64,
 }
 
 impl Scenario {
@@ -49,7 +53,9 @@ impl Scenario {
         frames_per_burst: 1,
         preamble_symbols: 256,
         gap_s: 0.1,
+        gap_spread_s: 0.0,
         sample_rate_hz: 48_000.0,
+        search_hz: 12_000.0,
     };
 
     fn mode(&self, told: bool) -> Mode {
@@ -69,15 +75,22 @@ impl Scenario {
         }
     }
 
-    /// A recording of `count` frames.
-    pub fn simulator(&self, count: usize, channel: Channel) -> Simulator {
-        let payloads = frames::of_length(self.framing, self.frame_bytes, count, channel.seed);
+    /// What is sent: `count` frames.
+    pub fn transmission(&self, count: usize, seed: u64) -> Transmission {
+        let payloads = frames::of_length(self.framing, self.frame_bytes, count, seed);
         let mut transmission = Transmission::new(self.mode(true), payloads).unwrap();
         transmission.frames_per_burst = self.frames_per_burst;
         transmission.preamble_symbols = self.preamble_symbols;
         transmission.lead_in_s = 0.3;
         transmission.gap_s = self.gap_s;
+        transmission.gap_spread_s = self.gap_spread_s;
         transmission.tail_s = 0.3;
+        transmission
+    }
+
+    /// A recording of `count` frames.
+    pub fn simulator(&self, count: usize, channel: Channel) -> Simulator {
+        let transmission = self.transmission(count, channel.seed);
         Simulator::new(transmission, channel, self.sample_rate_hz, None, None).unwrap()
     }
 
@@ -95,7 +108,7 @@ impl Scenario {
             kind: InputKind::Iq,
             sample_rate_hz: self.sample_rate_hz,
             intermediate_frequency_hz: None,
-            search_hz: 12_000.0,
+            search_hz: self.search_hz,
             effort,
         };
         Receiver::new(downlink, input).unwrap()

@@ -34,6 +34,8 @@ pub const SEGMENT: usize = 256;
 /// Streams of the generator, so that one use of chance does not change another.
 const NOISE_STREAM: u64 = 0;
 const FADING_STREAM: u64 = 1;
+/// That of the gaps between bursts.
+pub(super) const GAP_STREAM: u64 = 2;
 
 /// Samples between two evaluations of the fading, which may be faster than any curve.
 const FADING_STEP: usize = 16;

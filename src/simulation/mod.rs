@@ -11,8 +11,10 @@ pub mod channel;
 pub mod frames;
 pub mod pass;
 pub mod sigmf_writer;
+pub mod superposition;
 pub mod transmitter;
 
 pub use channel::{Channel, Curve, Fading, Propagation};
 pub use pass::Pass;
+pub use superposition::{Superposition, clip};
 pub use transmitter::{SentFrame, Simulator, Transmission};

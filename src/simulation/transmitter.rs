@@ -16,8 +16,10 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 use num_complex::{Complex32, Complex64};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
-use super::channel::{Channel, Propagation};
+use super::channel::{Channel, GAP_STREAM, Propagation};
 use crate::catalogue::Mode;
 use crate::error::RequestError;
 use crate::framing::{FrameEncoder, Framing};
@@ -49,8 +51,10 @@ pub struct Transmission {
     pub preamble_symbols: usize,
     /// Noise before the first burst.
     pub lead_in_s: f64,
-    /// Noise between bursts.
+    /// Noise between bursts, at least.
     pub gap_s: f64,
+    /// Up to so much more of it, by chance: bursts at random times.
+    pub gap_spread_s: f64,
     /// Noise after the last burst.
     pub tail_s: f64,
 }
@@ -70,6 +74,7 @@ impl Transmission {
             preamble_symbols: 64,
             lead_in_s: 0.25,
             gap_s: 0.25,
+            gap_spread_s: 0.0,
             tail_s: 0.25,
         })
     }
@@ -96,9 +101,12 @@ impl Transmission {
                 format!("accepted: {} Hz and more", 2.0 * self.symbol_rate_bd),
             ));
         }
-        for (name, seconds) in
-            [("lead-in", self.lead_in_s), ("gap", self.gap_s), ("tail", self.tail_s)]
-        {
+        for (name, seconds) in [
+            ("lead-in", self.lead_in_s),
+            ("gap", self.gap_s),
+            ("gap", self.gap_spread_s),
+            ("tail", self.tail_s),
+        ] {
             if !(seconds >= 0.0 && seconds * sample_rate_hz <= LONGEST_PAUSE_SAMPLES) {
                 return Err(RequestError::new(
                     name,
@@ -172,6 +180,8 @@ pub struct Simulator {
     ppm_per_hz: f64,
     doppler_hz: super::Curve,
     propagation: Propagation,
+    /// Draws the gaps.
+    gaps: ChaCha8Rng,
     info: SourceInfo,
     start: Option<Timestamp>,
     centre_frequency_hz: Option<f64>,
@@ -228,6 +238,11 @@ impl Simulator {
             timing_samples: timing,
             ppm_per_hz: centre_frequency_hz.filter(|f| *f >= 1e6).map_or(0.0, |f| 1e6 / f),
             doppler_hz: channel.doppler_hz.clone(),
+            gaps: {
+                let mut gaps = ChaCha8Rng::seed_from_u64(channel.seed);
+                gaps.set_stream(GAP_STREAM);
+                gaps
+            },
             propagation: Propagation::new(channel, sample_rate_hz, samples_per_symbol),
             info: SourceInfo {
                 name: "simulation".to_owned(),
@@ -254,6 +269,11 @@ impl Simulator {
     /// The frames sent so far, in order; all of them once everything has been read.
     pub fn sent(&self) -> &[SentFrame] {
         &self.sent
+    }
+
+    /// Amplitude of the signal in the samples, at 0 dB gain.
+    pub fn signal_amplitude(&self) -> f32 {
+        self.propagation.signal_amplitude()
     }
 
     /// Samples read so far.
@@ -311,7 +331,7 @@ impl Simulator {
             self.burst = Some(burst);
         } else {
             let pause_s = if self.next_frame < self.transmission.frames.len() {
-                self.transmission.gap_s
+                self.transmission.gap_s + self.transmission.gap_spread_s * self.gaps.random::<f64>()
             } else {
                 self.transmission.tail_s
             };

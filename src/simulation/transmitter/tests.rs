@@ -100,6 +100,7 @@ fn transmission(count: usize, bytes: usize) -> Transmission {
         preamble_symbols: 40,
         lead_in_s: 0.01,
         gap_s: 0.02,
+        gap_spread_s: 0.0,
         tail_s: 0.005,
     }
 }
@@ -338,4 +339,25 @@ fn example_frames_fit_their_framing() {
     }
     let made = frames::for_framing("CCSDS Uncoded", &ToyFraming, 1, 1);
     assert_eq!((made[0].len(), frames::fecf(&made[0])), (200, 0));
+}
+
+#[test]
+fn gaps_are_spread_by_chance_and_by_the_seed_alone() {
+    let starts = |seed: u64| -> Vec<u64> {
+        let mut transmission = transmission(6, 100);
+        transmission.frames_per_burst = 1;
+        transmission.gap_s = 0.1;
+        transmission.gap_spread_s = 0.2;
+        let channel = Channel { seed, ..Channel::default() };
+        let mut simulator = Simulator::new(transmission, channel, 96_000.0, None, None).unwrap();
+        read_all(&mut simulator, 10_000);
+        simulator.sent().iter().map(|s| s.first_sample).collect()
+    };
+    let (a, b) = (starts(1), starts(2));
+    assert_eq!(a, starts(1));
+    assert_ne!(a, b);
+    let gaps: Vec<u64> = a.windows(2).map(|w| w[1] - w[0]).collect();
+    let (least, most) = (gaps.iter().min().unwrap(), gaps.iter().max().unwrap());
+    // Up to 0.2 s at 96 kS/s.
+    assert!((2_000..=19_202).contains(&(most - least)), "{gaps:?}");
 }
