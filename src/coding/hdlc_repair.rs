@@ -695,8 +695,11 @@ mod tests {
     }
 
     fn receive(llrs: &[f32]) -> Outcome {
+        receive_with(&mut deframer(), llrs)
+    }
+
+    fn receive_with(deframer: &mut RepairingDeframer, llrs: &[f32]) -> Outcome {
         let mut out = Outcome::default();
-        let mut deframer = deframer();
         let (mut descrambler, mut nrzi) = (Descrambler::default(), NrziDecoder::default());
         for &llr in llrs {
             let bit = descrambler.descramble(nrzi.decode(hard(llr)));
@@ -758,6 +761,86 @@ mod tests {
         let out = receive(&llrs);
         assert_eq!(out.found.len(), 1);
         assert_eq!((&out.found[0].bytes, out.found[0].turned_symbols), (&sent[0], 6));
+    }
+
+    /// Symbols of a detector with memory: p_k is what it decides, and a wrong p_k makes the symbols k
+    /// and k + 1 wrong. Returns the symbols, and event k with the symbol with which it ends.
+    fn with_memory(llrs: &[f32]) -> (Vec<f32>, Vec<ErrorEvent>) {
+        // The sent symbols s are products p_k p_{k-1}.
+        let (mut p, mut before) = (1.0f32, 20.0f32);
+        let mut symbols = Vec::new();
+        let mut events = Vec::new();
+        for (k, &llr) in (0..).zip(llrs) {
+            // What stands for +1 in `llr` is the product of the signs sent.
+            p *= llr.signum();
+            let now = p * llr.abs();
+            symbols.push(now.signum() * before.signum() * now.abs().min(before.abs()));
+            if k > 0 {
+                events.push(ErrorEvent { first_symbol: k - 1, pattern: 3, cost: before.abs() });
+            }
+            before = now;
+        }
+        (symbols, events)
+    }
+
+    /// Events that are told are turned, all their symbols at once.
+    #[test]
+    fn told_events_are_undone() {
+        let mut rng = ChaCha8Rng::seed_from_u64(6);
+        for _ in 0..20 {
+            let sent = frames(1, &mut rng);
+            let clean: Vec<f32> = send(&sent, 3).iter().map(|x| 20.0 * x).collect();
+            let (mut symbols, mut events) = with_memory(&clean);
+            assert!(symbols.iter().zip(&clean).all(|(a, b)| a.signum() == b.signum()));
+            for i in sample(&mut rng, 700, 3) {
+                let event = &mut events[100 + i];
+                event.cost = 0.5;
+                for k in [100 + i, 101 + i] {
+                    symbols[k] *= -0.02;
+                }
+            }
+            let mut out = Outcome::default();
+            let mut deframer = deframer();
+            let (mut descrambler, mut nrzi) = (Descrambler::default(), NrziDecoder::default());
+            let mut events = events.iter().peekable();
+            for (k, &llr) in (0..).zip(&symbols) {
+                deframer.push(descrambler.descramble(nrzi.decode(hard(llr))), llr, &mut out);
+                while let Some(event) = events.next_if(|event| event.last_symbol() <= k) {
+                    deframer.event(*event);
+                }
+            }
+            deframer.finish(&mut out);
+            assert_eq!(out.found.len(), 1);
+            assert_eq!(out.found[0].bytes, sent[0]);
+            assert!((4..=6).contains(&out.found[0].turned_symbols));
+        }
+    }
+
+    /// The odds that a frame comes with are no exaggeration: near the limit, where every other frame
+    /// is lost, the wrong ones are at most as many as they say.
+    #[test]
+    fn odds_are_true() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let deviation = (0.5 / 10f32.powf(0.55)).sqrt();
+        let (mut expected, mut wrong, mut right, mut doubtful) = (0.0f32, 0, 0, 0);
+        for _ in 0..300 {
+            let sent = frames(1, &mut rng);
+            let noisy = |x: &f32, rng: &mut ChaCha8Rng| {
+                let noise: f32 = StandardNormal.sample(rng);
+                (x + deviation * noise) * 2.0 / deviation.powi(2)
+            };
+            let llrs: Vec<f32> = send(&sent, 3).iter().map(|x| noisy(x, &mut rng)).collect();
+            let mut deframer = RepairingDeframer::new(15, 500, &ECHO, accept, Repair::Likely);
+            for found in receive_with(&mut deframer, &llrs).found {
+                let Some(log_odds) = found.log_odds else { continue };
+                expected += 1.0 / (1.0 + log_odds.exp());
+                wrong += usize::from(found.bytes != sent[0]);
+                right += usize::from(found.bytes == sent[0]);
+                doubtful += usize::from(log_odds < CERTAIN_ODDS.ln());
+            }
+        }
+        assert!(right > 100 && doubtful > 30, "{right} {doubtful}");
+        assert!(wrong as f32 <= 2.0 * expected + 2.0, "{wrong} wrong, {expected} expected");
     }
 
     /// What would be refused comes out if its symbols are sure and the transmitter idled before it.
