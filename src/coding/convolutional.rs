@@ -39,6 +39,8 @@
 //! References: CCSDS 131.0-B-5 section 3; A. Viterbi, IEEE Trans. Inf. Theory 13 (1967) 260;
 //! G. Forney, Proc. IEEE 61 (1973) 268.
 
+mod events;
+
 /// G1 = 171 octal, the newest bit lowest.
 const G1: u8 = 0b100_1111;
 /// G2 = 133 octal, the newest bit lowest.
@@ -219,6 +221,8 @@ pub struct ViterbiDecoder {
     convention: Convention,
     differential: bool,
     signs: Signs,
+    /// Metrics of the states before each step and after the last, if they were asked for.
+    history: Vec<f32>,
     /// For each eight steps 64 bytes, one a state in the order of [`decision_index`]; bit k of a
     /// byte is step k's decision for the upper predecessor.
     decisions: Vec<u8>,
@@ -264,7 +268,7 @@ impl ViterbiDecoder {
                 signs.second[j] = sign(parity(register & b) ^ v);
             }
         }
-        Self { convention, differential, signs, decisions: Vec::new() }
+        Self { convention, differential, signs, history: Vec::new(), decisions: Vec::new() }
     }
 
     /// The most likely data bits of a block: one for each two soft symbols of `llr` (positive =
@@ -280,6 +284,16 @@ impl ViterbiDecoder {
     /// Like [`decode`](Self::decode), without the comparison of what was decoded with what was
     /// received. Returns the state before the block.
     pub fn decode_bits(&mut self, llr: &[f32], known: &Known<'_>, bits: &mut Vec<u8>) -> u8 {
+        self.history.clear();
+        self.decode_bits_of_either_half(llr, known, bits)
+    }
+
+    fn decode_bits_of_either_half(
+        &mut self,
+        llr: &[f32],
+        known: &Known<'_>,
+        bits: &mut Vec<u8>,
+    ) -> u8 {
         if !self.differential || known.start.is_some() {
             return self.decode_from(llr, known, None, bits);
         }
@@ -331,7 +345,8 @@ impl ViterbiDecoder {
             phase_step: sign(u ^ v),
             first_sign: sign(u),
         };
-        let metrics = run_forward(&forward, self.differential, &mut self.decisions);
+        let metrics =
+            run_forward(&forward, self.differential, &mut self.decisions, &mut self.history);
 
         let mut state = match known.end {
             Some(state) => usize::from(state & 63),
@@ -390,37 +405,49 @@ fn clean(soft: f32) -> f32 {
     if soft.is_nan() { 0.0 } else { soft.clamp(-LIMIT, LIMIT) }
 }
 
-/// The forward recursion: decisions of every step, and the last metrics.
-fn run_forward(forward: &Forward<'_>, differential: bool, decisions: &mut [u8]) -> [f32; STATES] {
+/// The forward recursion: decisions of every step, and the last metrics. `history`: 64 metrics
+/// for every step and 64 more, or nothing.
+fn run_forward(
+    forward: &Forward<'_>,
+    differential: bool,
+    decisions: &mut [u8],
+    history: &mut [f32],
+) -> [f32; STATES] {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
         // The only thing unsafe is the call of a function compiled for a wider instruction set,
         // which was detected the line before.
         #[allow(unsafe_code)]
-        return unsafe { forward_avx2(forward, differential, decisions) };
+        return unsafe { forward_avx2(forward, differential, decisions, history) };
     }
-    forward_portable(forward, differential, decisions)
+    forward_portable(forward, differential, decisions, history)
 }
 
 fn forward_portable(
     forward: &Forward<'_>,
     differential: bool,
     decisions: &mut [u8],
+    history: &mut [f32],
 ) -> [f32; STATES] {
     if differential {
-        forward_body::<true>(forward, decisions)
+        forward_body::<true>(forward, decisions, history)
     } else {
-        forward_body::<false>(forward, decisions)
+        forward_body::<false>(forward, decisions, history)
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn forward_avx2(forward: &Forward<'_>, differential: bool, decisions: &mut [u8]) -> [f32; STATES] {
+fn forward_avx2(
+    forward: &Forward<'_>,
+    differential: bool,
+    decisions: &mut [u8],
+    history: &mut [f32],
+) -> [f32; STATES] {
     if differential {
-        forward_body::<true>(forward, decisions)
+        forward_body::<true>(forward, decisions, history)
     } else {
-        forward_body::<false>(forward, decisions)
+        forward_body::<false>(forward, decisions, history)
     }
 }
 
@@ -428,7 +455,9 @@ fn forward_avx2(forward: &Forward<'_>, differential: bool, decisions: &mut [u8])
 fn forward_body<const DIFFERENTIAL: bool>(
     forward: &Forward<'_>,
     decisions: &mut [u8],
+    history: &mut [f32],
 ) -> [f32; STATES] {
+    let mut history = history.chunks_exact_mut(STATES);
     let (mut front, mut back) = (forward.start, [0.0; STATES]);
     let (mut old, mut new) = (&mut front, &mut back);
     let signs = forward.signs;
@@ -439,6 +468,9 @@ fn forward_body<const DIFFERENTIAL: bool>(
         for (step, pair) in symbols.chunks_exact(2).enumerate() {
             let k = octet * 8 + step;
             let mark = 1u8 << step;
+            if let Some(row) = history.next() {
+                row.copy_from_slice(old);
+            }
             let (mut first, mut second) = (clean(pair[0]), clean(pair[1]));
             if DIFFERENTIAL {
                 first *= phase_sign * forward.first_sign;
@@ -458,6 +490,9 @@ fn forward_body<const DIFFERENTIAL: bool>(
             }
             std::mem::swap(&mut old, &mut new);
         }
+    }
+    if let Some(row) = history.next() {
+        row.copy_from_slice(old);
     }
     *old
 }
@@ -685,8 +720,8 @@ mod tests {
             };
             let mut portable = vec![0; 501usize.div_ceil(8) * STATES];
             let mut dispatched = portable.clone();
-            let a = forward_portable(&forward, differential, &mut portable);
-            let b = run_forward(&forward, differential, &mut dispatched);
+            let a = forward_portable(&forward, differential, &mut portable, &mut []);
+            let b = run_forward(&forward, differential, &mut dispatched, &mut []);
             assert_eq!(a, b);
             assert_eq!(portable, dispatched);
         }

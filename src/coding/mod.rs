@@ -6,6 +6,7 @@ pub mod bits;
 pub mod convolutional;
 pub mod crc;
 pub mod differential;
+pub mod event;
 pub mod gmd;
 pub mod golay;
 pub mod hdlc;
