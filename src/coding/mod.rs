@@ -3,11 +3,11 @@
 //! Soft symbols are log-likelihood ratios, positive = bit 0. Bits are `u8` 0 or 1.
 
 pub mod bits;
+pub mod chase;
 pub mod convolutional;
 pub mod crc;
 pub mod differential;
 pub mod event;
-pub mod gmd;
 pub mod golay;
 pub mod hdlc;
 pub mod hdlc_repair;
