@@ -4,6 +4,7 @@
 
 pub mod bits;
 pub mod chase;
+pub mod concatenated;
 pub mod convolutional;
 pub mod crc;
 pub mod differential;

@@ -1,13 +1,20 @@
 //! Deframer of the CCSDS framings: sync, inner decoder, Reed–Solomon decoder.
 //!
+//! Soft values are used to the end: with both codes as [`crate::coding::concatenated`] does it, with a
+//! Reed–Solomon code alone as [`crate::coding::chase`] does, within a budget of work for each symbol.
+//!
 //! Each position of the run is decided once all symbols of a frame that begins there and those of
 //! the next sync marker are in. It is tried if its own sync marker is strong, if it and one a frame
 //! away are together, or if a frame was found a frame length before (so that a marker buried in
 //! noise loses no frame). What the code accepts is a frame; without a code, sync and, where one is
 //! carried, the frame error control field (CRC) decide.
 
+use crate::coding::chase::{self, Budget, Doubts};
+use crate::coding::concatenated::{Codes, ConcatenatedDecoder, Received};
 use crate::coding::convolutional::{FREE, Known, ViterbiDecoder};
+use crate::coding::event::{self, BitEvent, EventBuffer};
 use crate::coding::{bits, crc, randomizer};
+use crate::effort::Effort;
 use crate::frame::Check;
 use crate::framing::ccsds::sync::{Found, Line, SyncBuffer, SyncPattern};
 use crate::framing::ccsds::{ASM, Ccsds};
@@ -85,7 +92,9 @@ pub(super) struct CcsdsDeframer {
     line: Line,
     buffer: SyncBuffer,
     thresholds: Thresholds,
-    viterbi: Option<ViterbiDecoder>,
+    inner: Inner,
+    events: EventBuffer,
+    budget: Budget,
     /// Symbols of a frame with its sync marker.
     frame_symbols: u64,
     /// Bits of a codeblock.
@@ -101,11 +110,24 @@ pub(super) struct CcsdsDeframer {
     upright: Vec<f32>,
     decoded_bits: Vec<u8>,
     codeblock: Vec<u8>,
+    tail: Vec<u8>,
     pins: Vec<u8>,
+    symbol_events: Vec<BitEvent>,
+    likely_events: Vec<BitEvent>,
+}
+
+/// What stands between the soft symbols and the codeblock.
+enum Inner {
+    /// No code.
+    None,
+    /// The convolutional code alone.
+    Convolutional(Box<ViterbiDecoder>),
+    /// The convolutional code with a Reed–Solomon code around it.
+    Concatenated(Box<ConcatenatedDecoder>, Codes),
 }
 
 impl CcsdsDeframer {
-    pub fn new(framing: Ccsds, mapping: Mapping) -> Self {
+    pub fn new(framing: Ccsds, mapping: Mapping, effort: Effort) -> Self {
         let line = Line { precoding: framing.precoding, convolution: framing.convolution, mapping };
         let buffer = SyncBuffer::new(SyncPattern::new(&ASM, line));
         let codeblock_bits = 8 * framing.codeblock_bytes();
@@ -114,6 +136,20 @@ impl CcsdsDeframer {
             Mapping::Direct => ViterbiDecoder::new(convention),
             Mapping::Differential => ViterbiDecoder::differential(convention),
         });
+        let inner = match (viterbi, framing.code) {
+            (None, _) => Inner::None,
+            (Some(viterbi), None) => Inner::Convolutional(Box::new(viterbi)),
+            (Some(viterbi), Some(code)) => Inner::Concatenated(
+                Box::new(ConcatenatedDecoder::new(viterbi)),
+                Codes {
+                    code,
+                    depth: framing.depth,
+                    codeword_bytes: framing.codeblock_bytes() / framing.depth,
+                    precoding: framing.precoding,
+                    randomizer: framing.randomizer,
+                },
+            ),
+        };
         let thresholds = if framing.code.is_some() { CHECKED } else { UNCHECKED };
         let cursor = buffer.first_position();
         Self {
@@ -121,7 +157,9 @@ impl CcsdsDeframer {
             line,
             buffer,
             thresholds,
-            viterbi,
+            inner,
+            events: EventBuffer::default(),
+            budget: Budget::new(effort > Effort::OnePass),
             frame_symbols,
             codeblock_bits,
             cursor,
@@ -131,7 +169,10 @@ impl CcsdsDeframer {
             upright: Vec::new(),
             decoded_bits: Vec::new(),
             codeblock: Vec::new(),
+            tail: Vec::new(),
             pins: Vec::new(),
+            symbol_events: Vec::new(),
+            likely_events: Vec::new(),
         }
     }
 
@@ -173,6 +214,7 @@ impl CcsdsDeframer {
             self.decide(next, out);
         }
         self.buffer.forget(self.cursor.saturating_sub(self.frame_symbols + 2));
+        self.events.forget(self.buffer.run_symbol(self.cursor));
     }
 
     /// What is known of a sync marker at a position and its neighbours.
@@ -291,39 +333,67 @@ impl CcsdsDeframer {
     fn decode(&mut self, position: u64, found: Found) -> Option<Decoded> {
         let sync_symbols = self.buffer.pattern().length as u64;
         let block_symbols = self.framing.symbols_per_bit() * self.codeblock_bits;
-        let data = self.buffer.symbols(
-            position + sync_symbols,
-            block_symbols + if self.viterbi.is_some() { sync_symbols as usize } else { 0 },
-        );
+        let coded = !matches!(self.inner, Inner::None);
+        let first = position + sync_symbols;
+        let count = block_symbols + if coded { sync_symbols as usize } else { 0 };
+        let data = self.buffer.symbols(first, count);
         if data.len() < block_symbols {
             return None;
         }
         self.buffer.pattern().upright(found, data, &mut self.upright);
-        self.hard_bits(position, found);
-        let precoded = self.buffer.pattern().precoded.last().copied().unwrap_or(0);
+        let tail = if coded { self.next_sync_marker(position, found) } else { None };
+        let pattern = self.buffer.pattern();
+        let state = pattern.state;
+        self.tail.clear();
+        if let Some(inverted) = tail {
+            self.tail.extend(pattern.precoded.iter().map(|bit| bit ^ inverted));
+        }
+        let last_precoded = pattern.precoded.last().copied().unwrap_or(0);
+        let mut corrected_symbols = None;
         let mut corrected_bits = None;
         let mut path_share = 1.0;
-        if let Some(viterbi) = &self.viterbi {
-            self.decoded_bits.truncate(self.codeblock_bits);
-            let state = self.buffer.pattern().state;
-            let path = viterbi.compare(&self.upright[..block_symbols], &self.decoded_bits, state);
-            corrected_bits = Some(path.corrected_bits);
-            path_share = path.metric / path.magnitude.max(f64::MIN_POSITIVE);
-        }
-        if self.framing.precoding {
-            let mut previous = precoded;
-            for bit in &mut self.decoded_bits {
-                let current = *bit;
-                *bit ^= previous;
-                previous = current;
+        match &mut self.inner {
+            Inner::None => {
+                self.soft_bits(last_precoded, first);
+                corrected_symbols = self.correct(position)?;
+            }
+            Inner::Convolutional(viterbi) => {
+                self.pins.clear();
+                if !self.tail.is_empty() {
+                    self.pins.resize(self.codeblock_bits, FREE);
+                    self.pins.extend_from_slice(&self.tail);
+                }
+                let known = Known { start: Some(state), end: None, pins: &self.pins };
+                viterbi.decode_bits(&self.upright, &known, &mut self.decoded_bits);
+                self.decoded_bits.truncate(self.codeblock_bits);
+                let path =
+                    viterbi.compare(&self.upright[..block_symbols], &self.decoded_bits, state);
+                corrected_bits = Some(path.corrected_bits);
+                path_share = path.metric / path.magnitude.max(f64::MIN_POSITIVE);
+                if self.framing.precoding {
+                    let mut previous = last_precoded;
+                    for bit in &mut self.decoded_bits {
+                        let current = *bit;
+                        *bit ^= previous;
+                        previous = current;
+                    }
+                }
+                self.codeblock.clear();
+                bits::pack_msb_first(&self.decoded_bits, &mut self.codeblock);
+                if self.framing.randomizer {
+                    randomizer::CCSDS.apply_bytes(&mut self.codeblock, 0);
+                }
+            }
+            Inner::Concatenated(decoder, codes) => {
+                let received = Received { llr: &self.upright, start: state, tail: &self.tail };
+                let decoded = decoder.decode(codes, &received, self.budget.at(position))?;
+                self.codeblock.clear();
+                self.codeblock.extend_from_slice(decoder.block());
+                corrected_symbols = Some(decoded.corrected_symbols);
+                corrected_bits = Some(decoded.path.corrected_bits);
+                path_share = decoded.path.metric / decoded.path.magnitude.max(f64::MIN_POSITIVE);
             }
         }
-        self.codeblock.clear();
-        bits::pack_msb_first(&self.decoded_bits, &mut self.codeblock);
-        if self.framing.randomizer {
-            randomizer::CCSDS.apply_bytes(&mut self.codeblock, 0);
-        }
-        let corrected_symbols = self.correct()?;
         let mut bytes = self.codeblock.clone();
         // As it went through the channel.
         if self.framing.randomizer {
@@ -357,24 +427,10 @@ impl CcsdsDeframer {
         })
     }
 
-    /// Bits of the codeblock before the randomizer and NRZ-M are undone, to `decoded_bits`.
-    fn hard_bits(&mut self, position: u64, found: Found) {
-        let Some(viterbi) = &mut self.viterbi else {
-            self.decoded_bits.clear();
-            let mut previous = 0;
-            for &symbol in &self.upright {
-                let bit = bits::hard(symbol);
-                if self.line.mapping == Mapping::Differential {
-                    self.decoded_bits.push(bit ^ previous);
-                    previous = bit;
-                } else {
-                    self.decoded_bits.push(bit);
-                }
-            }
-            return;
-        };
-        // The next sync marker behind the codeblock: known bits make the decoder sure of the last
-        // ones. With NRZ-M before the coder its sign tells which of two it is.
+    /// Whether the next sync marker stands behind the codeblock: known bits make the decoder sure of
+    /// the last ones. With NRZ-M before the coder its sign tells which of two it is: the result is 1
+    /// if its bits are inverted.
+    fn next_sync_marker(&self, position: u64, found: Found) -> Option<u8> {
         let next = position + self.frame_symbols;
         let pattern = self.buffer.pattern();
         let same = self.buffer.rho(next, found.alternating)
@@ -387,30 +443,97 @@ impl CcsdsDeframer {
             (true, false) => (same.abs(), u8::from(same < 0.0)),
             (true, true) => (same.abs().max(other.abs()), u8::from(other.abs() > same.abs())),
         };
-        self.pins.clear();
-        if strength > threshold {
-            self.pins.resize(self.codeblock_bits, FREE);
-            self.pins.extend(pattern.precoded.iter().map(|bit| bit ^ inverted));
-        }
-        let known = Known { start: Some(pattern.state), end: None, pins: &self.pins };
-        viterbi.decode_bits(&self.upright, &known, &mut self.decoded_bits);
+        (strength > threshold).then_some(inverted)
     }
 
-    /// Corrects the codewords interleaved in `codeblock`. `Some(None)`: there is no code.
-    fn correct(&mut self) -> Option<Option<u32>> {
+    /// Without an inner code: turns `upright` from soft symbols to soft bits of the codeblock and
+    /// lists their events; `first` is the position of the first.
+    fn soft_bits(&mut self, last_precoded: u8, first: u64) {
+        let differential = self.line.mapping == Mapping::Differential;
+        self.symbol_events.clear();
+        self.likely_events.clear();
+        event::of_symbols(&self.upright, &mut self.symbol_events);
+        let run_symbol = self.buffer.run_symbol(first);
+        self.events.within(run_symbol, self.upright.len(), &mut self.likely_events);
+        for (through, mut last) in [(differential, 0), (self.framing.precoding, last_precoded)] {
+            if !through {
+                continue;
+            }
+            // The soft bit of a sum: product of the signs, the smaller of the magnitudes.
+            let mut previous = if last == 0 { f32::INFINITY } else { f32::NEG_INFINITY };
+            for symbol in &mut self.upright {
+                let current = *symbol;
+                let weaker = current.abs().min(previous.abs());
+                last = bits::hard(current) ^ bits::hard(previous);
+                *symbol = if last == 0 { weaker } else { -weaker };
+                previous = current;
+            }
+            let count = self.upright.len();
+            for events in [&mut self.symbol_events, &mut self.likely_events] {
+                events.retain_mut(|event| match event.through(&[1]) {
+                    Some(mapped) => {
+                        *event = mapped;
+                        if event.end_bit() > count {
+                            event.pattern &= !(1 << (count - event.first_bit));
+                        }
+                        true
+                    }
+                    None => false,
+                });
+            }
+        }
+        if self.framing.randomizer {
+            randomizer::CCSDS.apply_llrs(&mut self.upright, 0);
+        }
+        event::sort(&mut self.likely_events);
+        self.codeblock.clear();
+        bits::pack_llrs_msb_first(&self.upright, &mut self.codeblock);
+    }
+
+    /// Corrects the codewords interleaved in `codeblock`, whose soft bits are in `upright`.
+    /// `Some(None)`: there is no code.
+    fn correct(&mut self, position: u64) -> Option<Option<u32>> {
         let Some(code) = self.framing.code else { return Some(None) };
         let depth = self.framing.depth;
         let length = self.codeblock.len() / depth;
         let mut codeword = [0u8; 255];
         let codeword = codeword.get_mut(..length)?;
         let mut corrected = 0;
+        let mut sorted = false;
         for first in 0..depth {
             for (byte, received) in
                 codeword.iter_mut().zip(self.codeblock.iter().skip(first).step_by(depth))
             {
                 *byte = *received;
             }
-            corrected += code.decode(codeword, &[]).ok()?;
+            match code.decode(codeword, &[]) {
+                Ok(count) => corrected += count,
+                Err(_) => {
+                    let trials = self.budget.at(position);
+                    if *trials == 0 {
+                        return None;
+                    }
+                    if !std::mem::replace(&mut sorted, true) && self.likely_events.is_empty() {
+                        self.likely_events.extend_from_slice(&self.symbol_events);
+                        event::sort(&mut self.likely_events);
+                    }
+                    let mut doubts = Doubts::new();
+                    doubts.add_events(&self.symbol_events, depth, first, length);
+                    let events = &self.likely_events;
+                    doubts.add_alternatives(events, depth, first, length, chase::EVENTS);
+                    let llrs: Vec<f32> = self
+                        .upright
+                        .chunks_exact(8)
+                        .skip(first)
+                        .step_by(depth)
+                        .flatten()
+                        .copied()
+                        .collect();
+                    chase::decode_symbols(code, codeword, &llrs, &doubts, trials).ok()?;
+                    let received = self.codeblock.iter().skip(first).step_by(depth);
+                    corrected += codeword.iter().zip(received).filter(|(a, b)| a != b).count();
+                }
+            }
             for (byte, received) in
                 codeword.iter().zip(self.codeblock.iter_mut().skip(first).step_by(depth))
             {
@@ -435,6 +558,9 @@ impl Deframer for CcsdsDeframer {
     fn push(&mut self, block: &SoftBlock, out: &mut Deframed) {
         if self.ended {
             return;
+        }
+        for event in &block.events {
+            self.events.push(event.first_symbol, event.pattern, event.cost);
         }
         self.buffer.extend(&block.llr);
         self.advance(out);

@@ -134,8 +134,8 @@ fn code(options: &Options) -> Result<(&'static ReedSolomon, u32), RequestError> 
 }
 
 impl Framing for Ccsds {
-    fn deframer(&self, mapping: Mapping, _effort: Effort) -> Box<dyn Deframer> {
-        Box::new(CcsdsDeframer::new(*self, mapping))
+    fn deframer(&self, mapping: Mapping, effort: Effort) -> Box<dyn Deframer> {
+        Box::new(CcsdsDeframer::new(*self, mapping, effort))
     }
 
     fn encoder(&self) -> Box<dyn FrameEncoder> {
