@@ -350,10 +350,15 @@ fn interleave(codewords: &[u8], depth: usize, block: &mut Vec<u8>) {
 
 /// Bits that the inner decoder gave → bytes of the block.
 fn unwrap(codes: &Codes, start: u8, decided: &[u8], block: &mut Vec<u8>) {
-    block.clear();
-    if codes.precoding {
-        let mut previous = start & 1;
-        block.extend(decided.chunks_exact(8).map(|byte| {
+    bytes_of(decided, codes.precoding.then_some(start & 1), codes.randomizer, block);
+}
+
+/// Data bits of an inner decoder → bytes, with NRZ-M undone if there is a bit before, and the CCSDS
+/// randomizer if it is used. Bits of an incomplete byte are left out.
+pub fn bytes_of(decided: &[u8], before: Option<u8>, randomized: bool, bytes: &mut Vec<u8>) {
+    bytes.clear();
+    if let Some(mut previous) = before {
+        bytes.extend(decided.chunks_exact(8).map(|byte| {
             byte.iter().fold(0u8, |value, &bit| {
                 let data = bit ^ previous;
                 previous = bit;
@@ -361,22 +366,27 @@ fn unwrap(codes: &Codes, start: u8, decided: &[u8], block: &mut Vec<u8>) {
             })
         }));
     } else {
-        bits::pack_msb_first(decided, block);
+        bits::pack_msb_first(&decided[..decided.len() / 8 * 8], bytes);
     }
-    if codes.randomizer {
-        randomizer::CCSDS.apply_bytes(block, 0);
+    if randomized {
+        randomizer::CCSDS.apply_bytes(bytes, 0);
     }
 }
 
 /// Bytes of the block → bits that the inner coder was given.
 fn wrap(codes: &Codes, start: u8, block: &[u8], data: &mut Vec<u8>) {
+    bits_of(block, codes.precoding.then_some(start & 1), codes.randomizer, data);
+}
+
+/// The inverse of [`bytes_of`]: bytes → data bits of an inner coder.
+pub fn bits_of(bytes: &[u8], before: Option<u8>, randomized: bool, data: &mut Vec<u8>) {
     data.clear();
-    let mut level = start & 1;
-    for (index, &byte) in block.iter().enumerate() {
-        let sent = byte ^ if codes.randomizer { randomizer::CCSDS.byte(index) } else { 0 };
+    let mut level = before.unwrap_or(0);
+    for (index, &byte) in bytes.iter().enumerate() {
+        let sent = byte ^ if randomized { randomizer::CCSDS.byte(index) } else { 0 };
         for i in 0..8 {
             let bit = sent >> (7 - i) & 1;
-            level = if codes.precoding { level ^ bit } else { bit };
+            level = if before.is_some() { level ^ bit } else { bit };
             data.push(level);
         }
     }

@@ -7,6 +7,7 @@ pub mod chase;
 pub mod concatenated;
 pub mod convolutional;
 pub mod crc;
+pub mod crc_repair;
 pub mod differential;
 pub mod event;
 pub mod golay;

@@ -3,6 +3,9 @@
 //! Soft values are used to the end: with both codes as [`crate::coding::concatenated`] does it, with a
 //! Reed–Solomon code alone as [`crate::coding::chase`] does, within a budget of work for each symbol.
 //!
+//! Without a Reed–Solomon code the frame error control field, if frames carry one, settles which of
+//! the likeliest errors happened ([`crate::coding::crc_repair`]).
+//!
 //! Each position of the run is decided once all symbols of a frame that begins there and those of
 //! the next sync marker are in. It is tried if its own sync marker is strong, if it and one a frame
 //! away are together, or if a frame was found a frame length before (so that a marker buried in
@@ -10,12 +13,12 @@
 //! carried, the frame error control field (CRC) decide.
 
 use crate::coding::chase::{self, Budget, Doubts};
-use crate::coding::concatenated::{Codes, ConcatenatedDecoder, Received};
+use crate::coding::concatenated::{self, Codes, ConcatenatedDecoder, Received};
 use crate::coding::convolutional::{FREE, Known, ViterbiDecoder};
 use crate::coding::event::{self, BitEvent, EventBuffer};
-use crate::coding::{bits, crc, randomizer};
+use crate::coding::{bits, crc, crc_repair, randomizer};
 use crate::effort::Effort;
-use crate::frame::Check;
+use crate::frame::{CERTAIN_ODDS, Check};
 use crate::framing::ccsds::sync::{Found, Line, SyncBuffer, SyncPattern};
 use crate::framing::ccsds::{ASM, Ccsds};
 use crate::framing::{Deframed, Deframer, RawFrame, Reject};
@@ -62,12 +65,32 @@ const MONOTONOUS_BYTES: usize = 4;
 /// Without a check, a frame where one is expected needs a marker this strong.
 const EXPECTED_UNCHECKED: f32 = 3.6;
 
+/// Odds asked for if doubtful frames are wanted, too.
+const DOUBTFUL_ODDS: f32 = 3.0;
+/// Odds that frames carry a frame error control field, as long as none was seen.
+const UNSEEN_ODDS: f32 = 0.1;
+/// Sum of the doubts of a frame that is without doubt: if its frame error control field is wrong, it
+/// has none.
+const SURE_COST: f32 = 0.01;
+
+/// What is known of the frame error control field of a run's frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ErrorControl {
+    Unknown,
+    Seen,
+    Absent,
+}
+
 /// A codeblock that was accepted.
 struct Decoded {
     bytes: Vec<u8>,
     check: Check,
     corrected_symbols: Option<u32>,
     corrected_bits: Option<u32>,
+    /// Bits turned to satisfy the frame error control field, and the odds that they are right.
+    repair: Option<(u32, f32)>,
+    /// No code vouches for it, but it is without doubt.
+    sure: bool,
     /// Every codeword was one byte over and over on the channel: what a code makes of an
     /// unmodulated carrier or of alternating bits. Such words are valid codewords, but no frame: one
     /// with a header is never like this.
@@ -95,6 +118,8 @@ pub(super) struct CcsdsDeframer {
     inner: Inner,
     events: EventBuffer,
     budget: Budget,
+    effort: Effort,
+    error_control: ErrorControl,
     /// Symbols of a frame with its sync marker.
     frame_symbols: u64,
     /// Bits of a codeblock.
@@ -160,6 +185,8 @@ impl CcsdsDeframer {
             inner,
             events: EventBuffer::default(),
             budget: Budget::new(effort > Effort::OnePass),
+            effort,
+            error_control: ErrorControl::Unknown,
             frame_symbols,
             codeblock_bits,
             cursor,
@@ -270,9 +297,14 @@ impl CcsdsDeframer {
             check: decoded.check,
             corrected_symbols: decoded.corrected_symbols,
             corrected_bits: decoded.corrected_bits,
-            repaired_bits: None,
-            log_odds: None,
+            repaired_bits: decoded.repair.map(|(bits, _)| bits),
+            log_odds: decoded.repair.map(|(_, log_odds)| log_odds),
         });
+        if decoded.check == Check::Crc && decoded.repair.is_none() {
+            self.error_control = ErrorControl::Seen;
+        } else if decoded.sure && self.error_control == ErrorControl::Unknown {
+            self.error_control = ErrorControl::Absent;
+        }
         let end = position + self.frame_symbols;
         self.cursor = end - SLIP_SYMBOLS;
         self.expected = Some((end, 0));
@@ -291,6 +323,9 @@ impl CcsdsDeframer {
                 && (strength > SEEN || together || !decoded.at_the_limit);
         }
         let plausible = decoded.path_share > PLAUSIBLE_PATH;
+        if decoded.repair.is_some() {
+            return plausible && (candidate.expected || strength > CHECKED.alone || together);
+        }
         // Noise passes a CRC once in 65536.
         if decoded.check == Check::Crc && strength > self.thresholds.floor {
             return true;
@@ -352,10 +387,20 @@ impl CcsdsDeframer {
         let mut corrected_symbols = None;
         let mut corrected_bits = None;
         let mut path_share = 1.0;
+        let mut repair = None;
+        let mut sure = false;
+        let before = self.framing.precoding.then_some(last_precoded);
         match &mut self.inner {
             Inner::None => {
                 self.soft_bits(last_precoded, first);
                 corrected_symbols = self.correct(position)?;
+                if self.framing.code.is_none() && self.wants_repair() {
+                    let events = self.repairable_events();
+                    (repair, sure) = self.repair(&events);
+                    for bit in repair.iter().flat_map(|(bits, _)| bits) {
+                        self.codeblock[bit / 8] ^= 0x80 >> (bit % 8);
+                    }
+                }
             }
             Inner::Convolutional(viterbi) => {
                 self.pins.clear();
@@ -365,23 +410,35 @@ impl CcsdsDeframer {
                 }
                 let known = Known { start: Some(state), end: None, pins: &self.pins };
                 viterbi.decode_bits(&self.upright, &known, &mut self.decoded_bits);
-                self.decoded_bits.truncate(self.codeblock_bits);
-                let path =
-                    viterbi.compare(&self.upright[..block_symbols], &self.decoded_bits, state);
-                corrected_bits = Some(path.corrected_bits);
-                path_share = path.metric / path.magnitude.max(f64::MIN_POSITIVE);
-                if self.framing.precoding {
-                    let mut previous = last_precoded;
-                    for bit in &mut self.decoded_bits {
-                        let current = *bit;
-                        *bit ^= previous;
-                        previous = current;
+                let data = &self.decoded_bits[..self.codeblock_bits];
+                let randomized = self.framing.randomizer;
+                concatenated::bytes_of(data, before, randomized, &mut self.codeblock);
+                if self.wants_repair()
+                    && let Inner::Convolutional(viterbi) = &mut self.inner
+                {
+                    let known = Known { start: Some(state), end: None, pins: &self.pins };
+                    let mut events = Vec::new();
+                    viterbi.decode_with_events(
+                        &self.upright,
+                        &known,
+                        &mut self.decoded_bits,
+                        &mut events,
+                    );
+                    events.retain(|event| event.end_bit() <= self.codeblock_bits);
+                    if before.is_some() {
+                        events = events.iter().filter_map(|e| e.through(&[1])).collect();
                     }
+                    event::sort(&mut events);
+                    (repair, sure) = self.repair(&events);
                 }
-                self.codeblock.clear();
-                bits::pack_msb_first(&self.decoded_bits, &mut self.codeblock);
-                if self.framing.randomizer {
-                    randomizer::CCSDS.apply_bytes(&mut self.codeblock, 0);
+                for bit in repair.iter().flat_map(|(bits, _)| bits) {
+                    self.codeblock[bit / 8] ^= 0x80 >> (bit % 8);
+                }
+                if let Inner::Convolutional(viterbi) = &self.inner {
+                    concatenated::bits_of(&self.codeblock, before, randomized, &mut self.pins);
+                    let path = viterbi.compare(&self.upright[..block_symbols], &self.pins, state);
+                    corrected_bits = Some(path.corrected_bits);
+                    path_share = path.metric / path.magnitude.max(f64::MIN_POSITIVE);
                 }
             }
             Inner::Concatenated(decoder, codes) => {
@@ -419,6 +476,8 @@ impl CcsdsDeframer {
         Some(Decoded {
             bytes,
             check,
+            repair: repair.map(|(bits, log_odds)| (bits.len() as u32, log_odds)),
+            sure,
             corrected_symbols,
             corrected_bits,
             monotonous,
@@ -488,6 +547,54 @@ impl CcsdsDeframer {
         event::sort(&mut self.likely_events);
         self.codeblock.clear();
         bits::pack_llrs_msb_first(&self.upright, &mut self.codeblock);
+    }
+
+    /// Whether it is worth while to look for errors that would explain a wrong frame error control
+    /// field in `codeblock`.
+    fn wants_repair(&self) -> bool {
+        self.effort > Effort::OnePass
+            && self.error_control != ErrorControl::Absent
+            && self.codeblock.len() > 2
+            && !has_error_control(&self.codeblock)
+    }
+
+    /// Events of a codeblock without any code, sorted by cost.
+    fn repairable_events(&self) -> Vec<BitEvent> {
+        let mut events = if self.likely_events.is_empty() {
+            self.symbol_events.clone()
+        } else {
+            self.likely_events.clone()
+        };
+        event::sort(&mut events);
+        events
+    }
+
+    /// The bits of `codeblock` that were wrong, judging by its frame error control field, with the
+    /// odds; and whether there is no doubt about it at all, so that it carries no such field.
+    fn repair(&self, events: &[BitEvent]) -> (Option<(Vec<usize>, f32)>, bool) {
+        let doubts: f32 = events.iter().map(|event| event.doubt()).sum();
+        let Some((data, field)) = self.codeblock.split_last_chunk::<2>() else {
+            return (None, false);
+        };
+        let code = &crc::CCITT_FALSE;
+        let syndrome = code.checksum(data) ^ u32::from(u16::from_be_bytes(*field));
+        let prior = if self.error_control == ErrorControl::Seen { 1.0 } else { UNSEEN_ODDS };
+        let odds = if self.effort == Effort::Doubtful { DOUBTFUL_ODDS } else { CERTAIN_ODDS };
+        let least = (odds / prior).ln();
+        // What costs more is too unlikely for a CRC of 16 bits to tell.
+        if doubts > 16.0 * std::f32::consts::LN_2 - least {
+            return (None, false);
+        }
+        let syndromes = code.bit_syndromes(self.codeblock.len());
+        let found = crc_repair::repair(events, &syndromes, syndrome, code.width_bits(), least);
+        let turned = found.map(|found| {
+            let mut turned = Vec::new();
+            for &index in found.indices() {
+                turned.extend(events[index].bits());
+            }
+            (turned, found.log_odds + prior.ln())
+        });
+        (turned, doubts < SURE_COST)
     }
 
     /// Corrects the codewords interleaved in `codeblock`, whose soft bits are in `upright`.
