@@ -60,6 +60,10 @@ const NORMALISE_EVERY: usize = 32;
 
 /// A data bit that is not known, in the `pins` of [`Known`].
 pub const FREE: u8 = 2;
+/// A data bit that is known to equal the one before it (a 0 before NRZ-M).
+pub const SAME: u8 = 3;
+/// A data bit that is known to differ from the one before it (a 1 before NRZ-M).
+pub const OTHER: u8 = 4;
 
 /// Order and inversion of the two channel bits of a data bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -192,8 +196,8 @@ pub struct Known<'a> {
     pub start: Option<u8>,
     /// State after the block, `Some(0)` for a coder flushed with zeros; `None`: any.
     pub end: Option<u8>,
-    /// Data bits: 0 or 1 where a bit is known, [`FREE`] where it is not. May be shorter than the
-    /// block; the rest is free.
+    /// Data bits: 0 or 1 where a bit is known, [`SAME`] or [`OTHER`] where its relation to the one
+    /// before is, [`FREE`] where nothing is. May be shorter than the block; the rest is free.
     pub pins: &'a [u8],
 }
 
@@ -478,12 +482,8 @@ fn forward_body<const DIFFERENTIAL: bool>(
                 second *= phase_sign;
             }
             butterflies::<DIFFERENTIAL>(signs, first, second, old, new, mark, row_zero, row_one);
-            if let Some(&pin) = forward.pins.get(k)
-                && pin != FREE
-            {
-                for excluded in new.iter_mut().skip(usize::from(pin == 0)).step_by(2) {
-                    *excluded = NEVER;
-                }
+            if let Some(&pin) = forward.pins.get(k) {
+                exclude(new, pin);
             }
             if k % NORMALISE_EVERY == NORMALISE_EVERY - 1 {
                 normalise(new);
@@ -531,6 +531,27 @@ fn butterflies<const DIFFERENTIAL: bool>(
     for j in 0..BUTTERFLIES {
         new[2 * j] = zero[j];
         new[2 * j + 1] = one[j];
+    }
+}
+
+/// Excludes the states after a step that contradict a pin.
+#[inline(always)]
+fn exclude(metrics: &mut [f32; STATES], pin: u8) {
+    match pin {
+        0 | 1 => {
+            for excluded in metrics.iter_mut().skip(usize::from(pin == 0)).step_by(2) {
+                *excluded = NEVER;
+            }
+        }
+        SAME | OTHER => {
+            // The newest two bits of states 4i … 4i + 3 are 00, 01, 10, 11.
+            let (a, b) = if pin == SAME { (1, 2) } else { (0, 3) };
+            for four in metrics.chunks_exact_mut(4) {
+                four[a] = NEVER;
+                four[b] = NEVER;
+            }
+        }
+        _ => {}
     }
 }
 
@@ -606,7 +627,14 @@ mod tests {
             let mut from = [(0, 0); 128];
             for (state, &metric) in metrics.iter().enumerate() {
                 for bit in 0..2u8 {
-                    if known.pins.get(k).is_some_and(|&pin| pin != FREE && pin != bit) {
+                    let before = (state >> 1) as u8 & 1;
+                    let excluded = match known.pins.get(k) {
+                        Some(&SAME) => bit != before,
+                        Some(&OTHER) => bit == before,
+                        Some(&pin) => pin != FREE && pin != bit,
+                        None => false,
+                    };
+                    if excluded {
                         continue;
                     }
                     let register = ((state >> 1) as u8) << 1 | bit;
@@ -683,6 +711,8 @@ mod tests {
                 for _ in 0..30 {
                     let at = rng.random_range(0..bits.len());
                     pins[at] = bits[at];
+                    let at = rng.random_range(1..bits.len());
+                    pins[at] = if bits[at] == bits[at - 1] { SAME } else { OTHER };
                 }
             }
             let known = Known {
@@ -698,7 +728,12 @@ mod tests {
                 assert!((path.metric - metric).abs() < 1e-3, "{} {metric}", path.metric);
             }
             for (at, &pin) in pins.iter().enumerate() {
-                assert!(pin == FREE || decoded[at] == pin);
+                match pin {
+                    FREE => {}
+                    SAME => assert_eq!(decoded[at], decoded[at - 1]),
+                    OTHER => assert_ne!(decoded[at], decoded[at - 1]),
+                    _ => assert_eq!(decoded[at], pin),
+                }
             }
         }
     }

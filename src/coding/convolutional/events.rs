@@ -18,8 +18,8 @@
 //! maxima for sums.
 
 use super::{
-    BUTTERFLIES, FREE, Known, LIMIT, NEVER, NORMALISE_EVERY, Path, STATES, Signs, ViterbiDecoder,
-    clean, decision_index, normalise, phase_of, sign,
+    BUTTERFLIES, Known, LIMIT, NEVER, NORMALISE_EVERY, Path, STATES, Signs, ViterbiDecoder, clean,
+    decision_index, exclude, normalise, phase_of, sign,
 };
 use crate::coding::event::BitEvent;
 
@@ -203,12 +203,8 @@ fn backward_body<const DIFFERENTIAL: bool>(backward: &mut Backward<'_>) {
     }
     let mut phase_sign = backward.phase_sign;
     for k in (0..steps).rev() {
-        if let Some(&pin) = backward.pins.get(k)
-            && pin != FREE
-        {
-            for excluded in metrics.iter_mut().skip(usize::from(pin == 0)).step_by(2) {
-                *excluded = NEVER;
-            }
+        if let Some(&pin) = backward.pins.get(k) {
+            exclude(&mut metrics, pin);
         }
         // States after step k, by their newest bit.
         let mut by_bit = [[0.0f32; BUTTERFLIES]; 2];
@@ -261,7 +257,7 @@ fn backward_body<const DIFFERENTIAL: bool>(backward: &mut Backward<'_>) {
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
-    use crate::coding::convolutional::{Convention, ConvolutionalEncoder};
+    use crate::coding::convolutional::{Convention, ConvolutionalEncoder, FREE, OTHER, SAME};
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
@@ -289,6 +285,7 @@ mod tests {
             let mut decoder = ViterbiDecoder::with_channel(convention, differential);
             let mut pins = vec![FREE; bits.len()];
             pins[100..110].copy_from_slice(&bits[100..110]);
+            pins[50] = if bits[50] == bits[49] { SAME } else { OTHER };
             let known = Known { start: Some(start), end: None, pins: &pins };
             let (mut decided, mut events) = (Vec::new(), Vec::new());
             let path = decoder.decode_with_events(&llr, &known, &mut decided, &mut events);

@@ -30,6 +30,9 @@ const PIN_STRENGTH: f32 = 2.0;
 const PIN_SHARE: f32 = 0.6;
 /// A frame could begin this many symbols before the end of another one: slips of the demodulator.
 const SLIP_SYMBOLS: u64 = 8;
+/// By how much a sync marker (the root of its and its neighbour's squared strengths) must be better
+/// than one that may belong to the same codeword, shifted.
+const SHIFT_MARGIN: f32 = 0.5;
 /// A sync marker of this strength counts as seen, in the statistics of rejects and when the code
 /// proves little.
 const SEEN: f32 = 4.4;
@@ -211,7 +214,7 @@ impl CcsdsDeframer {
 
     /// Shifts of a codeword that its code may accept.
     fn shifts(&self) -> u64 {
-        self.framing.code.map_or(0, |code| code.parity_bytes() as u64 / 2)
+        self.framing.code.map_or(0, |code| code.parity_bytes() as u64)
     }
 
     /// Symbols of one such shift.
@@ -271,8 +274,9 @@ impl CcsdsDeframer {
         }
         let decoded = self
             .decode(position, candidate.found)
-            .filter(|decoded| self.acceptable(&candidate, decoded, position));
-        let Some(mut decoded) = decoded else {
+            .filter(|decoded| self.acceptable(&candidate, decoded, position))
+            .filter(|_| candidate.expected || !self.is_shifted(position, &candidate));
+        let Some(decoded) = decoded else {
             if strength > SEEN {
                 out.reject(Reject::Uncorrectable);
             }
@@ -284,12 +288,6 @@ impl CcsdsDeframer {
             }
             return;
         };
-        let mut position = position;
-        if !candidate.expected
-            && let Some((better, other)) = self.better_shift(position, strength)
-        {
-            (position, decoded) = (better, other);
-        }
         out.frames.push(RawFrame {
             bytes: decoded.bytes,
             first_symbol: self.buffer.run_symbol(position),
@@ -350,16 +348,16 @@ impl CcsdsDeframer {
         true
     }
 
-    /// Cyclic codes accept a codeword that is shifted by some bytes, as many as they correct: if
-    /// there is a stronger sync marker that far ahead, and it leads to a frame, it is the true one.
-    fn better_shift(&mut self, position: u64, strength: f32) -> Option<(u64, Decoded)> {
-        (1..=self.shifts()).find_map(|shift| {
-            let other = position + shift * self.shift_symbols();
-            let found = self.buffer.found(other);
-            if found.strength <= strength {
-                return None;
-            }
-            self.decode(other, found).map(|decoded| (other, decoded))
+    /// Cyclic codes accept a codeword that is shifted by some bytes, as many as they correct: whether
+    /// there is a sync marker so far away that is clearly better. It leads to the true frame, if any.
+    fn is_shifted(&self, position: u64, candidate: &Candidate) -> bool {
+        (1..=self.shifts()).any(|shift| {
+            let distance = shift * self.shift_symbols();
+            let places = [position.checked_sub(distance), Some(position + distance)];
+            places
+                .into_iter()
+                .flatten()
+                .any(|place| self.candidate(place).score > candidate.score + SHIFT_MARGIN)
         })
     }
 
