@@ -39,6 +39,8 @@
 //! References: CCSDS 131.0-B-5 section 3; A. Viterbi, IEEE Trans. Inf. Theory 13 (1967) 260;
 //! G. Forney, Proc. IEEE 61 (1973) 268.
 
+mod events;
+
 /// G1 = 171 octal, the newest bit lowest.
 const G1: u8 = 0b100_1111;
 /// G2 = 133 octal, the newest bit lowest.
@@ -58,6 +60,10 @@ const NORMALISE_EVERY: usize = 32;
 
 /// A data bit that is not known, in the `pins` of [`Known`].
 pub const FREE: u8 = 2;
+/// A data bit that is known to equal the one before it (a 0 before NRZ-M).
+pub const SAME: u8 = 3;
+/// A data bit that is known to differ from the one before it (a 1 before NRZ-M).
+pub const OTHER: u8 = 4;
 
 /// Order and inversion of the two channel bits of a data bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -190,8 +196,8 @@ pub struct Known<'a> {
     pub start: Option<u8>,
     /// State after the block, `Some(0)` for a coder flushed with zeros; `None`: any.
     pub end: Option<u8>,
-    /// Data bits: 0 or 1 where a bit is known, [`FREE`] where it is not. May be shorter than the
-    /// block; the rest is free.
+    /// Data bits: 0 or 1 where a bit is known, [`SAME`] or [`OTHER`] where its relation to the one
+    /// before is, [`FREE`] where nothing is. May be shorter than the block; the rest is free.
     pub pins: &'a [u8],
 }
 
@@ -219,6 +225,8 @@ pub struct ViterbiDecoder {
     convention: Convention,
     differential: bool,
     signs: Signs,
+    /// Metrics of the states before each step and after the last, if they were asked for.
+    history: Vec<f32>,
     /// For each eight steps 64 bytes, one a state in the order of [`decision_index`]; bit k of a
     /// byte is step k's decision for the upper predecessor.
     decisions: Vec<u8>,
@@ -264,7 +272,7 @@ impl ViterbiDecoder {
                 signs.second[j] = sign(parity(register & b) ^ v);
             }
         }
-        Self { convention, differential, signs, decisions: Vec::new() }
+        Self { convention, differential, signs, history: Vec::new(), decisions: Vec::new() }
     }
 
     /// The most likely data bits of a block: one for each two soft symbols of `llr` (positive =
@@ -280,6 +288,16 @@ impl ViterbiDecoder {
     /// Like [`decode`](Self::decode), without the comparison of what was decoded with what was
     /// received. Returns the state before the block.
     pub fn decode_bits(&mut self, llr: &[f32], known: &Known<'_>, bits: &mut Vec<u8>) -> u8 {
+        self.history.clear();
+        self.decode_bits_of_either_half(llr, known, bits)
+    }
+
+    fn decode_bits_of_either_half(
+        &mut self,
+        llr: &[f32],
+        known: &Known<'_>,
+        bits: &mut Vec<u8>,
+    ) -> u8 {
         if !self.differential || known.start.is_some() {
             return self.decode_from(llr, known, None, bits);
         }
@@ -331,7 +349,8 @@ impl ViterbiDecoder {
             phase_step: sign(u ^ v),
             first_sign: sign(u),
         };
-        let metrics = run_forward(&forward, self.differential, &mut self.decisions);
+        let metrics =
+            run_forward(&forward, self.differential, &mut self.decisions, &mut self.history);
 
         let mut state = match known.end {
             Some(state) => usize::from(state & 63),
@@ -390,37 +409,49 @@ fn clean(soft: f32) -> f32 {
     if soft.is_nan() { 0.0 } else { soft.clamp(-LIMIT, LIMIT) }
 }
 
-/// The forward recursion: decisions of every step, and the last metrics.
-fn run_forward(forward: &Forward<'_>, differential: bool, decisions: &mut [u8]) -> [f32; STATES] {
+/// The forward recursion: decisions of every step, and the last metrics. `history`: 64 metrics
+/// for every step and 64 more, or nothing.
+fn run_forward(
+    forward: &Forward<'_>,
+    differential: bool,
+    decisions: &mut [u8],
+    history: &mut [f32],
+) -> [f32; STATES] {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
         // The only thing unsafe is the call of a function compiled for a wider instruction set,
         // which was detected the line before.
         #[allow(unsafe_code)]
-        return unsafe { forward_avx2(forward, differential, decisions) };
+        return unsafe { forward_avx2(forward, differential, decisions, history) };
     }
-    forward_portable(forward, differential, decisions)
+    forward_portable(forward, differential, decisions, history)
 }
 
 fn forward_portable(
     forward: &Forward<'_>,
     differential: bool,
     decisions: &mut [u8],
+    history: &mut [f32],
 ) -> [f32; STATES] {
     if differential {
-        forward_body::<true>(forward, decisions)
+        forward_body::<true>(forward, decisions, history)
     } else {
-        forward_body::<false>(forward, decisions)
+        forward_body::<false>(forward, decisions, history)
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn forward_avx2(forward: &Forward<'_>, differential: bool, decisions: &mut [u8]) -> [f32; STATES] {
+fn forward_avx2(
+    forward: &Forward<'_>,
+    differential: bool,
+    decisions: &mut [u8],
+    history: &mut [f32],
+) -> [f32; STATES] {
     if differential {
-        forward_body::<true>(forward, decisions)
+        forward_body::<true>(forward, decisions, history)
     } else {
-        forward_body::<false>(forward, decisions)
+        forward_body::<false>(forward, decisions, history)
     }
 }
 
@@ -428,7 +459,9 @@ fn forward_avx2(forward: &Forward<'_>, differential: bool, decisions: &mut [u8])
 fn forward_body<const DIFFERENTIAL: bool>(
     forward: &Forward<'_>,
     decisions: &mut [u8],
+    history: &mut [f32],
 ) -> [f32; STATES] {
+    let mut history = history.chunks_exact_mut(STATES);
     let (mut front, mut back) = (forward.start, [0.0; STATES]);
     let (mut old, mut new) = (&mut front, &mut back);
     let signs = forward.signs;
@@ -439,6 +472,9 @@ fn forward_body<const DIFFERENTIAL: bool>(
         for (step, pair) in symbols.chunks_exact(2).enumerate() {
             let k = octet * 8 + step;
             let mark = 1u8 << step;
+            if let Some(row) = history.next() {
+                row.copy_from_slice(old);
+            }
             let (mut first, mut second) = (clean(pair[0]), clean(pair[1]));
             if DIFFERENTIAL {
                 first *= phase_sign * forward.first_sign;
@@ -446,18 +482,17 @@ fn forward_body<const DIFFERENTIAL: bool>(
                 second *= phase_sign;
             }
             butterflies::<DIFFERENTIAL>(signs, first, second, old, new, mark, row_zero, row_one);
-            if let Some(&pin) = forward.pins.get(k)
-                && pin != FREE
-            {
-                for excluded in new.iter_mut().skip(usize::from(pin == 0)).step_by(2) {
-                    *excluded = NEVER;
-                }
+            if let Some(&pin) = forward.pins.get(k) {
+                exclude(new, pin);
             }
             if k % NORMALISE_EVERY == NORMALISE_EVERY - 1 {
                 normalise(new);
             }
             std::mem::swap(&mut old, &mut new);
         }
+    }
+    if let Some(row) = history.next() {
+        row.copy_from_slice(old);
     }
     *old
 }
@@ -496,6 +531,27 @@ fn butterflies<const DIFFERENTIAL: bool>(
     for j in 0..BUTTERFLIES {
         new[2 * j] = zero[j];
         new[2 * j + 1] = one[j];
+    }
+}
+
+/// Excludes the states after a step that contradict a pin.
+#[inline(always)]
+fn exclude(metrics: &mut [f32; STATES], pin: u8) {
+    match pin {
+        0 | 1 => {
+            for excluded in metrics.iter_mut().skip(usize::from(pin == 0)).step_by(2) {
+                *excluded = NEVER;
+            }
+        }
+        SAME | OTHER => {
+            // The newest two bits of states 4i … 4i + 3 are 00, 01, 10, 11.
+            let (a, b) = if pin == SAME { (1, 2) } else { (0, 3) };
+            for four in metrics.chunks_exact_mut(4) {
+                four[a] = NEVER;
+                four[b] = NEVER;
+            }
+        }
+        _ => {}
     }
 }
 
@@ -571,7 +627,14 @@ mod tests {
             let mut from = [(0, 0); 128];
             for (state, &metric) in metrics.iter().enumerate() {
                 for bit in 0..2u8 {
-                    if known.pins.get(k).is_some_and(|&pin| pin != FREE && pin != bit) {
+                    let before = (state >> 1) as u8 & 1;
+                    let excluded = match known.pins.get(k) {
+                        Some(&SAME) => bit != before,
+                        Some(&OTHER) => bit == before,
+                        Some(&pin) => pin != FREE && pin != bit,
+                        None => false,
+                    };
+                    if excluded {
                         continue;
                     }
                     let register = ((state >> 1) as u8) << 1 | bit;
@@ -648,6 +711,8 @@ mod tests {
                 for _ in 0..30 {
                     let at = rng.random_range(0..bits.len());
                     pins[at] = bits[at];
+                    let at = rng.random_range(1..bits.len());
+                    pins[at] = if bits[at] == bits[at - 1] { SAME } else { OTHER };
                 }
             }
             let known = Known {
@@ -663,7 +728,12 @@ mod tests {
                 assert!((path.metric - metric).abs() < 1e-3, "{} {metric}", path.metric);
             }
             for (at, &pin) in pins.iter().enumerate() {
-                assert!(pin == FREE || decoded[at] == pin);
+                match pin {
+                    FREE => {}
+                    SAME => assert_eq!(decoded[at], decoded[at - 1]),
+                    OTHER => assert_ne!(decoded[at], decoded[at - 1]),
+                    _ => assert_eq!(decoded[at], pin),
+                }
             }
         }
     }
@@ -685,8 +755,8 @@ mod tests {
             };
             let mut portable = vec![0; 501usize.div_ceil(8) * STATES];
             let mut dispatched = portable.clone();
-            let a = forward_portable(&forward, differential, &mut portable);
-            let b = run_forward(&forward, differential, &mut dispatched);
+            let a = forward_portable(&forward, differential, &mut portable, &mut []);
+            let b = run_forward(&forward, differential, &mut dispatched, &mut []);
             assert_eq!(a, b);
             assert_eq!(portable, dispatched);
         }

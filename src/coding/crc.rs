@@ -104,6 +104,27 @@ impl Crc {
         out ^ self.xor_out
     }
 
+    /// What turning one bit of a block adds to checksum ⊕ field, for each bit of the block, most
+    /// significant of a byte first: `bytes` bytes, the last of them the checksum's field, its most
+    /// significant byte first (widths of whole bytes).
+    pub fn bit_syndromes(&self, bytes: usize) -> Vec<u32> {
+        let field = (self.width / 8) as usize;
+        let mut syndromes = vec![0; 8 * bytes];
+        for i in 0..8 {
+            let mut register = self.update_byte(0, 0x80 >> i);
+            for (place, syndrome) in syndromes.iter_mut().skip(i).step_by(8).enumerate() {
+                if place + field >= bytes {
+                    *syndrome = 0x80 >> i << (8 * (bytes - 1 - place));
+                }
+            }
+            for place in (0..bytes.saturating_sub(field)).rev() {
+                syndromes[8 * place + i] = self.finish(register) ^ self.xor_out;
+                register = self.update_byte(register, 0);
+            }
+        }
+        syndromes
+    }
+
     /// The checksum of `bytes`, right-aligned.
     pub fn checksum(&self, bytes: &[u8]) -> u32 {
         self.finish(self.update(self.start(), bytes))
@@ -186,6 +207,25 @@ mod tests {
                 let register = crc.update(crc.start(), &bytes[..cut]);
                 assert_eq!(crc.finish(crc.update(register, &bytes[cut..])), crc.checksum(&bytes));
             }
+        }
+    }
+
+    #[test]
+    fn bit_syndromes_are_what_a_turned_bit_adds() {
+        for crc in [&CCITT_FALSE, &X25, &CRC_32C, &CC11XX] {
+            let field = crc.width_bits() as usize / 8;
+            let bytes: Vec<u8> = (0..20).map(|i: u8| i.wrapping_mul(37) ^ 5).collect();
+            let value = |bytes: &[u8]| {
+                let (data, field) = bytes.split_at(bytes.len() - field);
+                crc.checksum(data) ^ field.iter().fold(0, |v, &b| v << 8 | u32::from(b))
+            };
+            for (bit, syndrome) in crc.bit_syndromes(20).into_iter().enumerate() {
+                let mut turned = bytes.clone();
+                turned[bit / 8] ^= 0x80 >> (bit % 8);
+                assert_eq!(value(&turned) ^ value(&bytes), syndrome, "{bit}");
+            }
+            assert_eq!(crc.bit_syndromes(0), []);
+            assert_eq!(crc.bit_syndromes(field).len(), 8 * field);
         }
     }
 }

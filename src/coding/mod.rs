@@ -3,10 +3,13 @@
 //! Soft symbols are log-likelihood ratios, positive = bit 0. Bits are `u8` 0 or 1.
 
 pub mod bits;
+pub mod chase;
+pub mod concatenated;
 pub mod convolutional;
 pub mod crc;
+pub mod crc_repair;
 pub mod differential;
-pub mod gmd;
+pub mod event;
 pub mod golay;
 pub mod hdlc;
 pub mod hdlc_repair;

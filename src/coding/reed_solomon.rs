@@ -38,6 +38,45 @@ pub enum Basis {
 #[error("uncorrectable Reed–Solomon codeword")]
 pub struct Uncorrectable;
 
+/// The values of a word, as a polynomial, at the roots of a code: all zero if it is a codeword. They
+/// are linear: the syndromes of a sum are the sum of the syndromes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Syndromes([u8; MAX_ROOTS]);
+
+impl Syndromes {
+    /// Whether the word is a codeword.
+    pub fn is_zero(&self) -> bool {
+        self.0 == [0; MAX_ROOTS]
+    }
+
+    /// Those of the sum of both words.
+    #[inline]
+    pub fn add(&mut self, other: &Syndromes) {
+        for (s, o) in self.0.iter_mut().zip(&other.0) {
+            *s ^= o;
+        }
+    }
+}
+
+/// Bytes to be changed in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Errata {
+    bytes: [(u8, u8); MAX_ROOTS],
+    count: usize,
+}
+
+impl Errata {
+    /// How many bytes.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Index of each byte, and what is added to it (never 0).
+    pub fn iter(&self) -> impl Iterator<Item = (usize, u8)> + '_ {
+        self.bytes[..self.count].iter().map(|&(index, difference)| (usize::from(index), difference))
+    }
+}
+
 /// Rows of the matrix of CCSDS 131.0-B annex F: image of u7 … u0 in (z0 … z7), z0 first.
 const DUAL_ROWS: [u8; 8] = [0x8D, 0xEF, 0xEC, 0x86, 0xFA, 0x99, 0xAF, 0x7B];
 
@@ -183,11 +222,24 @@ impl ReedSolomon {
     /// # Errors
     /// [`Uncorrectable`]; the codeword is then unchanged.
     pub fn decode(&self, codeword: &mut [u8], erasures: &[usize]) -> Result<usize, Uncorrectable> {
-        let n = codeword.len();
+        let syndromes = self.syndromes(codeword)?;
+        let errata = self.solve(&syndromes, codeword.len(), erasures)?;
+        for (index, difference) in errata.iter() {
+            codeword[index] ^= difference;
+        }
+        Ok(errata.count())
+    }
+
+    /// The syndromes of a word (data, then parity; roots + 1 to 255 bytes).
+    ///
+    /// # Errors
+    /// [`Uncorrectable`] if it has another length.
+    pub fn syndromes(&self, word: &[u8]) -> Result<Syndromes, Uncorrectable> {
+        let n = word.len();
         if n <= self.roots || n > ORDER {
             return Err(Uncorrectable);
         }
-        let (data, parity) = codeword.split_at(n - self.roots);
+        let (data, parity) = word.split_at(n - self.roots);
         let remainder = self.remainder(data);
         let mut difference = [0u8; MAX_ROOTS];
         let mut any = 0;
@@ -196,11 +248,53 @@ impl ReedSolomon {
             any |= *d;
         }
         if any == 0 {
-            return Ok(0);
+            return Ok(Syndromes::default());
         }
-        let syndromes = self.syndromes(&difference);
-        let (locator, degree) = self.locator(&syndromes, n, erasures)?;
-        self.correct(codeword, &syndromes, &locator, degree)
+        // S_j = d(α^(step·(first_root + j))), d being the difference of the parities.
+        let mut syndromes = [0u8; MAX_ROOTS];
+        for (j, s) in syndromes.iter_mut().take(self.roots).enumerate() {
+            let root = self.step * (self.first_root + j) % ORDER;
+            *s = difference[..self.roots].iter().fold(0, |sum, &d| self.mul_exp(sum, root) ^ d);
+        }
+        Ok(Syndromes(syndromes))
+    }
+
+    /// The syndromes of a word of `n` bytes that is 0 but for the byte at `index`, which is
+    /// `difference`: what changing a byte adds to a word's syndromes.
+    pub fn byte_syndromes(&self, n: usize, index: usize, difference: u8) -> Syndromes {
+        let mut syndromes = [0u8; MAX_ROOTS];
+        if index < n && n <= ORDER {
+            let x = self.position(n, index);
+            let mut term =
+                self.mul_exp(self.conventional(difference), x * (self.first_root % ORDER) % ORDER);
+            for s in syndromes.iter_mut().take(self.roots) {
+                *s = term;
+                term = self.mul_exp(term, x);
+            }
+        }
+        Syndromes(syndromes)
+    }
+
+    /// What has to be changed in a word of `n` bytes with these syndromes, of which those at the
+    /// indices `erasures` are unreliable, so that it becomes a codeword. See
+    /// [`decode`](Self::decode).
+    ///
+    /// # Errors
+    /// [`Uncorrectable`].
+    pub fn solve(
+        &self,
+        syndromes: &Syndromes,
+        n: usize,
+        erasures: &[usize],
+    ) -> Result<Errata, Uncorrectable> {
+        if n <= self.roots || n > ORDER {
+            return Err(Uncorrectable);
+        }
+        if syndromes.is_zero() {
+            return Ok(Errata::default());
+        }
+        let (locator, degree) = self.locator(&syndromes.0, n, erasures)?;
+        self.errata(n, &syndromes.0, &locator, degree)
     }
 
     fn conventional(&self, byte: u8) -> u8 {
@@ -237,16 +331,6 @@ impl ReedSolomon {
     /// a·α^e, 0 ≤ e < 255.
     fn mul_exp(&self, a: u8, e: usize) -> u8 {
         if a == 0 { 0 } else { self.exp[self.log[a as usize] as usize + e] }
-    }
-
-    /// S_j = d(α^(step·(first_root + j))), d being the difference of the parities.
-    fn syndromes(&self, difference: &[u8; MAX_ROOTS]) -> [u8; MAX_ROOTS] {
-        let mut syndromes = [0u8; MAX_ROOTS];
-        for (j, s) in syndromes.iter_mut().take(self.roots).enumerate() {
-            let root = self.step * (self.first_root + j) % ORDER;
-            *s = difference[..self.roots].iter().fold(0, |sum, &d| self.mul_exp(sum, root) ^ d);
-        }
-        syndromes
     }
 
     /// Logarithm of the locator X of the byte at `index` of a codeword of `n` bytes.
@@ -316,15 +400,14 @@ impl ReedSolomon {
         Ok((lambda, degree))
     }
 
-    /// Finds the places and values of the errata and applies them, or nothing at all.
-    fn correct(
+    /// Finds the places and values of the errata.
+    fn errata(
         &self,
-        codeword: &mut [u8],
+        n: usize,
         syndromes: &[u8; MAX_ROOTS],
         locator: &[u8; MAX_ROOTS + 1],
         degree: usize,
-    ) -> Result<usize, Uncorrectable> {
-        let n = codeword.len();
+    ) -> Result<Errata, Uncorrectable> {
         // Chien search from the last byte (X = 1) to the first one that was sent. Term k is
         // Λ_k·X^-k; its logarithm falls by step·k from byte to byte.
         let mut terms = [(0usize, 0usize); MAX_ROOTS];
@@ -337,7 +420,7 @@ impl ReedSolomon {
         }
         let terms = &mut terms[..used];
         let mut found = [0usize; MAX_ROOTS];
-        let mut errata = 0;
+        let mut places = 0;
         for index in (0..n).rev() {
             let mut sum = locator[0];
             for (log, fall) in terms.iter_mut() {
@@ -348,14 +431,14 @@ impl ReedSolomon {
                 }
             }
             if sum == 0 {
-                found[errata] = index;
-                errata += 1;
-                if errata == degree {
+                found[places] = index;
+                places += 1;
+                if places == degree {
                     break;
                 }
             }
         }
-        if errata != degree {
+        if places != degree {
             return Err(Uncorrectable);
         }
         // Ω = S·Λ mod z^degree (higher terms vanish for a true locator).
@@ -395,17 +478,18 @@ impl ReedSolomon {
         if left.iter().any(|&s| s != 0) {
             return Err(Uncorrectable);
         }
-        let mut changed = 0;
+        let mut errata = Errata::default();
         for (&value, &index) in values.iter().zip(&found[..degree]) {
             if value != 0 {
-                changed += 1;
-                codeword[index] ^= match self.basis {
+                let difference = match self.basis {
                     Basis::Conventional => value,
                     Basis::Dual => self.to_dual[value as usize],
                 };
+                errata.bytes[errata.count] = (index as u8, difference);
+                errata.count += 1;
             }
         }
-        Ok(changed)
+        Ok(errata)
     }
 }
 
@@ -594,6 +678,25 @@ mod tests {
             }
         }
         assert!(accepted > 100);
+    }
+
+    #[test]
+    fn syndromes_add_up() {
+        let mut rng = ChaCha8Rng::seed_from_u64(6);
+        for code in all() {
+            let n = rng.random_range(code.parity_bytes() + 1..=255);
+            let mut word = word(code, n, &mut rng);
+            let mut syndromes = code.syndromes(&word).unwrap();
+            assert!(syndromes.is_zero());
+            for _ in 0..20 {
+                let (index, difference) = (rng.random_range(0..n), rng.random());
+                word[index] ^= difference;
+                syndromes.add(&code.byte_syndromes(n, index, difference));
+                assert_eq!(syndromes, code.syndromes(&word).unwrap());
+            }
+            assert!(code.byte_syndromes(n, n, 1).is_zero());
+            assert!(code.solve(&syndromes, 256, &[]).is_err());
+        }
     }
 
     #[test]

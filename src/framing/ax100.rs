@@ -30,11 +30,13 @@
 use std::collections::VecDeque;
 
 use crate::coding::bits::{hard, pack_llrs_msb_first, unpack_msb_first};
+use crate::coding::chase::{self, Budget, Doubts};
 use crate::coding::differential::SoftDifferential;
+use crate::coding::event::{self, BitEvent, EventBuffer};
 use crate::coding::reed_solomon::CCSDS_E16;
 use crate::coding::scrambler::{Scrambler, SoftDescrambler};
 use crate::coding::sync::{self, SyncHit, SyncWord};
-use crate::coding::{crc, gmd, golay, randomizer};
+use crate::coding::{crc, golay, randomizer};
 use crate::effort::Effort;
 use crate::error::RequestError;
 use crate::frame::Check;
@@ -64,8 +66,8 @@ const SURE_SYNC: f32 = 3.85;
 /// Header hypotheses tried, and how much less likely than the first they may be, in nats.
 const HYPOTHESES: usize = 4;
 const HYPOTHESES_WEAK: usize = 1;
-/// Hypotheses for which erasures are tried: they cost ten times as much.
-const HYPOTHESES_ERASED: usize = 2;
+/// Hypotheses that are decoded softly: it costs a hundred times as much.
+const HYPOTHESES_SOFT: usize = 2;
 const HYPOTHESIS_GAP: f32 = 8.0;
 
 /// Symbols that may be missing at the end of a run; they count as unknown.
@@ -173,7 +175,7 @@ pub fn csp_crc_is_right(bytes: &[u8]) -> bool {
 }
 
 impl Framing for Ax100 {
-    fn deframer(&self, mapping: Mapping, _effort: Effort) -> Box<dyn Deframer> {
+    fn deframer(&self, mapping: Mapping, effort: Effort) -> Box<dyn Deframer> {
         Box::new(Ax100Deframer {
             framing: *self,
             sync: SyncWord::new(u64::from(self.asm), ASM_BITS, SYNC_THRESHOLD),
@@ -182,6 +184,9 @@ impl Framing for Ax100 {
                 Mapping::Differential => Some(SoftDifferential::new()),
             },
             descrambler: self.scrambled.then(SoftDescrambler::default),
+            events: EventBuffer::default(),
+            one_pass: effort == Effort::OnePass,
+            budget: Budget::new(effort > Effort::OnePass),
             llrs: Vec::new(),
             base: 0,
             searched: 0,
@@ -190,6 +195,8 @@ impl Framing for Ax100 {
             masked_until: 0,
             body: Vec::new(),
             codeword: Vec::new(),
+            bit_events: Vec::new(),
+            likely_events: Vec::new(),
         })
     }
 
@@ -233,6 +240,9 @@ struct Ax100Deframer {
     sync: SyncWord,
     differential: Option<SoftDifferential>,
     descrambler: Option<SoftDescrambler>,
+    events: EventBuffer,
+    one_pass: bool,
+    budget: Budget,
     /// Soft channel bits from symbol `base` of the run on, clipped.
     llrs: Vec<f32>,
     base: u64,
@@ -245,10 +255,15 @@ struct Ax100Deframer {
     masked_until: u64,
     body: Vec<f32>,
     codeword: Vec<u8>,
+    bit_events: Vec<BitEvent>,
+    likely_events: Vec<BitEvent>,
 }
 
 impl Deframer for Ax100Deframer {
     fn push(&mut self, block: &SoftBlock, out: &mut Deframed) {
+        for event in &block.events {
+            self.events.push(event.first_symbol, event.pattern, event.cost);
+        }
         for piece in block.llr.chunks(PIECE_SYMBOLS) {
             for &llr in piece {
                 let mut llr = llr;
@@ -361,6 +376,10 @@ impl Ax100Deframer {
         Some(Err(Reject::Uncorrectable))
     }
 
+    fn hypothesis_count(&self, sure: bool) -> usize {
+        if sure && !self.one_pass { HYPOTHESES } else { HYPOTHESES_WEAK }
+    }
+
     /// The lengths to be tried, most likely first.
     fn hypotheses(&self, header: usize, sign: f32, sure: bool) -> [Option<Hypothesis>; HYPOTHESES] {
         let mut hypotheses = [None; HYPOTHESES];
@@ -371,7 +390,7 @@ impl Ax100Deframer {
                 let found = golay::decode_soft::<HYPOTHESES>(&llrs, |data| {
                     usize::from(data as u8) >= least
                 });
-                let count = if sure { HYPOTHESES } else { HYPOTHESES_WEAK };
+                let count = self.hypothesis_count(sure);
                 let best = found[0].map_or(0.0, |c| c.cost);
                 for (hypothesis, found) in hypotheses.iter_mut().zip(found).take(count) {
                     *hypothesis = found.filter(|c| c.cost - best <= HYPOTHESIS_GAP).map(|c| {
@@ -387,7 +406,7 @@ impl Ax100Deframer {
                 order.sort_by(|&a, &b| llrs[a].abs().total_cmp(&llrs[b].abs()));
                 let turned = order.map(|i| 0x80u8 >> i);
                 let masks = [0, turned[0], turned[1], turned[0] | turned[1]];
-                let count = if sure { HYPOTHESES } else { HYPOTHESES_WEAK };
+                let count = self.hypothesis_count(sure);
                 let lengths = masks[..count].iter().map(|mask| received ^ mask);
                 let possible = lengths.filter(|&length| usize::from(length) > least);
                 for (hypothesis, length) in hypotheses.iter_mut().zip(possible) {
@@ -418,13 +437,18 @@ impl Ax100Deframer {
         }
         self.codeword.clear();
         pack_llrs_msb_first(&self.body, &mut self.codeword);
-        let max_erasures =
-            if candidate.correlation.abs() >= SURE_SYNC && candidate.next <= HYPOTHESES_ERASED {
-                PARITY_BYTES / 2
-            } else {
-                0
-            };
-        gmd::decode(&CCSDS_E16, &mut self.codeword, &self.body, max_erasures).ok()?;
+        let softly = candidate.correlation.abs() >= SURE_SYNC
+            && candidate.next <= HYPOTHESES_SOFT
+            && !self.one_pass;
+        if CCSDS_E16.decode(&mut self.codeword, &[]).is_err() {
+            if !softly {
+                return None;
+            }
+            let doubts = self.doubts(self.base + first as u64, length);
+            let trials = self.budget.at(candidate.first_symbol);
+            chase::decode_symbols(&CCSDS_E16, &mut self.codeword, &self.body, &doubts, trials)
+                .ok()?;
+        }
         if self.is_bare_carrier() {
             return None;
         }
@@ -461,6 +485,47 @@ impl Ax100Deframer {
         })
     }
 
+    /// What is known of the errors in the codeword of `length` bytes that begins at a symbol and
+    /// whose soft bits are in `body`.
+    fn doubts(&mut self, first_symbol: u64, length: usize) -> Doubts {
+        let count = 8 * length;
+        let mut doubts = Doubts::new();
+        self.bit_events.clear();
+        event::of_symbols(&self.body, &mut self.bit_events);
+        doubts.add_events(&self.bit_events, 1, 0, length);
+        self.likely_events.clear();
+        // Events that begin before the codeword may have their echo in it.
+        let before = (self.differential.is_some() as u64 + 17 * self.framing.scrambled as u64)
+            .min(first_symbol);
+        let all = count + before as usize;
+        self.events.within(first_symbol - before, all, &mut self.likely_events);
+        self.likely_events.retain_mut(|event| {
+            let mut mapped = Some(*event);
+            if self.differential.is_some() {
+                mapped = mapped.and_then(|event| event.through(&[1]));
+            }
+            if self.framing.scrambled {
+                mapped = mapped.and_then(|event| event.through(&[12, 17]));
+            }
+            let Some(mapped) = mapped else { return false };
+            // Back to the codeword's bits, what lies outside of it cut off.
+            let mut bits = mapped
+                .bits()
+                .filter_map(|bit| bit.checked_sub(before as usize))
+                .filter(|&bit| bit < count);
+            let Some(first) = bits.next() else { return false };
+            let pattern = bits.fold(1u64, |pattern, bit| pattern | 1 << (bit - first));
+            *event = BitEvent { first_bit: first, pattern, cost: mapped.cost };
+            true
+        });
+        if self.likely_events.is_empty() {
+            self.likely_events.extend_from_slice(&self.bit_events);
+        }
+        event::sort(&mut self.likely_events);
+        doubts.add_alternatives(&self.likely_events, 1, 0, length, chase::EVENTS);
+        doubts
+    }
+
     /// Whether the codeword is one and the same bit over and over on the channel: a tone. Those are
     /// codewords, with the randomizer (a maximum-length sequence is one, too) and without, behind
     /// a header that is one as well.
@@ -482,7 +547,7 @@ impl Ax100Deframer {
         let zeros = self.codeword.iter().rev().take_while(|&&byte| byte == 0).count();
         let shorter = length.checked_sub(zeros).filter(|&s| zeros > 0 && s > PARITY_BYTES)?;
         let tail = &self.body[8 * shorter..];
-        let known = gmd::disagreement(&self.codeword[shorter..], tail)
+        let known = chase::disagreement(&self.codeword[shorter..], tail)
             + tail.iter().map(|x| (-x.abs()).exp().ln_1p()).sum::<f32>();
         let other = data & !0xFF | (shorter + self.framing.header.excess()) as u16;
         let long = self.header_cost(data, header, sign) + known;
@@ -508,6 +573,7 @@ impl Ax100Deframer {
             self.llrs.drain(..needed);
             self.base += needed as u64;
             self.searched -= needed;
+            self.events.forget(self.base);
         }
     }
 }

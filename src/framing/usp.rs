@@ -24,7 +24,9 @@
 //! References: SPUTNIX, *USP protocol description* rev. 1.04 (whose table of PLS codes is swapped);
 //! CCSDS 131.0-B-5 for code and randomizer.
 
-use crate::coding::convolutional::{Convention, ConvolutionalEncoder, Known, ViterbiDecoder};
+use crate::coding::chase::Budget;
+use crate::coding::concatenated::{Codes, ConcatenatedDecoder, Received};
+use crate::coding::convolutional::{Convention, ConvolutionalEncoder, ViterbiDecoder};
 use crate::coding::reed_solomon::CCSDS_E16_DUAL;
 use crate::coding::{bits, randomizer};
 use crate::effort::Effort;
@@ -62,8 +64,8 @@ const fn coded_symbols(data_bytes: usize) -> usize {
 struct Usp;
 
 impl Framing for Usp {
-    fn deframer(&self, mapping: Mapping, _effort: Effort) -> Box<dyn Deframer> {
-        Box::new(UspDeframer::new(mapping))
+    fn deframer(&self, mapping: Mapping, effort: Effort) -> Box<dyn Deframer> {
+        Box::new(UspDeframer::new(mapping, effort))
     }
 
     fn encoder(&self) -> Box<dyn FrameEncoder> {
@@ -87,7 +89,8 @@ struct PlsCode {
 
 struct UspDeframer {
     buffer: SyncBuffer,
-    viterbi: ViterbiDecoder,
+    decoder: ConcatenatedDecoder,
+    budget: Budget,
     mapping: Mapping,
     codes: [PlsCode; 2],
     /// Next position to be decided.
@@ -96,12 +99,10 @@ struct UspDeframer {
     run_end: u64,
     // Working memory.
     upright: Vec<f32>,
-    decoded_bits: Vec<u8>,
-    codeword: Vec<u8>,
 }
 
 impl UspDeframer {
-    fn new(mapping: Mapping) -> Self {
+    fn new(mapping: Mapping, effort: Effort) -> Self {
         let line = Line { precoding: false, convolution: None, mapping };
         let buffer = SyncBuffer::new(SyncPattern::new(&SYNC_WORD, line));
         let codes = PLS.map(|(word, data_bytes)| {
@@ -116,18 +117,17 @@ impl UspDeframer {
         let cursor = buffer.first_position();
         Self {
             buffer,
-            viterbi: match mapping {
+            decoder: ConcatenatedDecoder::new(match mapping {
                 Mapping::Direct => ViterbiDecoder::new(CONVENTION),
                 Mapping::Differential => ViterbiDecoder::differential(CONVENTION),
-            },
+            }),
+            budget: Budget::new(effort > Effort::OnePass),
             mapping,
             codes,
             cursor,
             ended: false,
             run_end: u64::MAX,
             upright: Vec::new(),
-            decoded_bits: Vec::new(),
-            codeword: Vec::new(),
         }
     }
 
@@ -196,27 +196,31 @@ impl UspDeframer {
             let sign = code.signs[63];
             self.upright.iter_mut().for_each(|symbol| *symbol *= sign);
         }
-        let known = Known { start: Some(0), end: None, pins: &[] };
-        let path = self.viterbi.decode(&self.upright, &known, &mut self.decoded_bits);
-        if path.metric <= PLAUSIBLE_PATH * path.magnitude {
+        let codes = Codes {
+            code: &CCSDS_E16_DUAL,
+            depth: 1,
+            codeword_bytes: code.data_bytes + PARITY_BYTES,
+            precoding: false,
+            randomizer: true,
+        };
+        let received = Received { llr: &self.upright, start: 0, tail: &[] };
+        let decoded = self.decoder.decode(&codes, &received, self.budget.at(position));
+        let decoded = decoded.ok_or(Reject::Uncorrectable)?;
+        if decoded.path.metric <= PLAUSIBLE_PATH * decoded.path.magnitude {
             return Err(Reject::Uncorrectable);
         }
-        self.codeword.clear();
-        bits::pack_msb_first(&self.decoded_bits, &mut self.codeword);
-        randomizer::CCSDS.apply_bytes(&mut self.codeword, 0);
-        let corrected =
-            CCSDS_E16_DUAL.decode(&mut self.codeword, &[]).map_err(|_| Reject::Uncorrectable)?;
-        let length = usize::from(u16::from_le_bytes([self.codeword[2], self.codeword[3]]));
+        let codeword = self.decoder.block();
+        let length = usize::from(u16::from_le_bytes([codeword[2], codeword[3]]));
         if length == 0 || length > code.data_bytes - PREFIX_BYTES {
             return Err(Reject::Length);
         }
         Ok(RawFrame {
-            bytes: self.codeword[PREFIX_BYTES..PREFIX_BYTES + length].to_vec(),
+            bytes: codeword[PREFIX_BYTES..PREFIX_BYTES + length].to_vec(),
             first_symbol: 0,
             end_symbol: 0,
             check: Check::ReedSolomon,
-            corrected_symbols: Some(corrected as u32),
-            corrected_bits: Some(path.corrected_bits),
+            corrected_symbols: Some(decoded.corrected_symbols),
+            corrected_bits: Some(decoded.path.corrected_bits),
             repaired_bits: None,
             log_odds: None,
         })

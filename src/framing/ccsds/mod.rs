@@ -134,8 +134,8 @@ fn code(options: &Options) -> Result<(&'static ReedSolomon, u32), RequestError> 
 }
 
 impl Framing for Ccsds {
-    fn deframer(&self, mapping: Mapping, _effort: Effort) -> Box<dyn Deframer> {
-        Box::new(CcsdsDeframer::new(*self, mapping))
+    fn deframer(&self, mapping: Mapping, effort: Effort) -> Box<dyn Deframer> {
+        Box::new(CcsdsDeframer::new(*self, mapping, effort))
     }
 
     fn encoder(&self) -> Box<dyn FrameEncoder> {
@@ -517,6 +517,63 @@ mod tests {
             assert_eq!(bytes_of(&found.frames), frames);
             assert_ne!(found.frames[0].check, check);
             assert_eq!(found.frames[1].check, check);
+        }
+    }
+
+    /// Near the limit of the convolutional code half of the frames lost are repaired; frames without
+    /// the field are left as they are.
+    #[test]
+    fn a_frame_error_control_field_settles_errors() {
+        let mut rng = ChaCha8Rng::seed_from_u64(17);
+        for (name, esn0_db) in [("CCSDS Convolutional", -0.5), ("CCSDS Uncoded", 7.0)] {
+            for (precoding, with_field) in [("none", true), ("differential", true), ("none", false)]
+            {
+                let pairs = [("frame_size", "128"), ("precoding", precoding)];
+                let framing = framing(name, &pairs);
+                let mut frames = random_frames(&mut rng, framing.as_ref(), 60);
+                for frame in frames.iter_mut().filter(|_| with_field) {
+                    let (data, field) = frame.split_last_chunk_mut::<2>().unwrap();
+                    *field = (crc::CCITT_FALSE.checksum(data) as u16).to_be_bytes();
+                }
+                let channel = channel_bits(framing.as_ref(), &frames, 300);
+                let esn0_db = if precoding == "none" { esn0_db } else { esn0_db + 0.3 };
+                let llr = testing::noisy(&mut rng, &channel, Mapping::Direct, false, esn0_db);
+                let found = testing::deframe(framing.as_ref(), Mapping::Direct, &llr);
+                let checked: Vec<_> =
+                    found.frames.iter().filter(|f| f.check == Check::Crc).collect();
+                assert!(checked.iter().all(|f| frames.contains(&f.bytes)), "{name} {precoding}");
+                let repaired = checked.iter().filter(|f| f.repaired_bits.is_some()).count();
+                for frame in &checked {
+                    assert_eq!(frame.repaired_bits.is_some(), frame.log_odds.is_some());
+                    assert!(frame.log_odds.is_none_or(|odds| odds >= 1000f32.ln() - 1e-3));
+                }
+                if with_field {
+                    let whole = checked.len() - repaired;
+                    assert!(repaired >= 4 && whole >= 20, "{name} {precoding} {whole} {repaired}");
+                } else {
+                    assert_eq!(checked.len(), 0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_pass_repairs_nothing() {
+        let mut rng = ChaCha8Rng::seed_from_u64(18);
+        for (name, esn0_db) in [("CCSDS Concatenated", -1.9), ("CCSDS Reed-Solomon", 4.6)] {
+            let framing = framing(name, &[]);
+            let frames = random_frames(&mut rng, framing.as_ref(), 30);
+            let channel = channel_bits(framing.as_ref(), &frames, 300);
+            let llr = testing::noisy(&mut rng, &channel, Mapping::Direct, false, esn0_db);
+            let [one, all] = [Effort::OnePass, Effort::Full].map(|effort| {
+                let mut deframer = framing.deframer(Mapping::Direct, effort);
+                let mut out = Deframed::default();
+                deframer.push(&testing::block(&llr, Mapping::Direct, 0), &mut out);
+                deframer.finish(&mut out);
+                assert!(out.frames.iter().all(|f| frames.contains(&f.bytes)));
+                out.frames.len()
+            });
+            assert!(one + 4 <= all, "{name} {one} {all}");
         }
     }
 
