@@ -71,7 +71,7 @@ pub fn wrong(rows: &[Row], bursts: usize) {
 
 /// A difficulty that a strong signal must survive.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Difficulty {
+pub enum Difficulty {
     None,
     /// Bursts 16 symbols apart.
     Close,
@@ -87,7 +87,7 @@ enum Difficulty {
     Clock(f64),
 }
 
-const DIFFICULTIES: [(&str, Difficulty); 8] = [
+pub const DIFFICULTIES: [(&str, Difficulty); 8] = [
     ("plain", Difficulty::None),
     ("16-symbol gaps", Difficulty::Close),
     ("±6 dB fading", Difficulty::Fading),
@@ -99,7 +99,7 @@ const DIFFICULTIES: [(&str, Difficulty); 8] = [
 ];
 
 /// A recording of strong frames; those sent; and the receiver's side of it.
-fn difficult(
+pub fn difficult(
     row: &Row,
     difficulty: Difficulty,
     frames: usize,

@@ -26,6 +26,8 @@ const FEW_PLACES: f64 = 5.0;
 const HANGOVER: u64 = 3;
 /// A stretch that lasts longer is tracked while it lasts.
 const LONG_SYMBOLS: f64 = 8192.0;
+/// The same, where there is more than one signal, since only one can be tracked.
+const CROWDED_SYMBOLS: f64 = 32768.0;
 /// Symbols of silence looked at on either side of a stretch.
 const MARGIN_SYMBOLS: f64 = 64.0;
 /// The trellis starts so many symbols before a burst, and ends so many after it.
@@ -35,7 +37,7 @@ const SPARE_SYMBOLS: f64 = 16.0;
 /// Metric over root mean square below which there is nothing but noise.
 const LEAST_QUALITY: f64 = 0.60;
 /// Windows whose spectra are averaged for the carrier.
-const AVERAGED_WINDOWS: u32 = 400;
+const AVERAGED_WINDOWS: u32 = 1600;
 /// Beyond this many symbols the acquisition is done near the start.
 const ACQUIRED_WITHIN: f64 = 2500.0;
 /// Coherence below which a tracked signal is given up.
@@ -70,6 +72,8 @@ struct Tracked {
     /// Where the evidence against began.
     doubt_from: f64,
     given: u64,
+    /// The narrow low-pass is in use.
+    narrow: bool,
 }
 
 /// A stretch in which the gate is open.
@@ -83,6 +87,8 @@ struct Open {
     windows: u32,
     /// The flat floor keeps it open as well.
     sustained: bool,
+    /// It is looked at when it has lasted for so many symbols, even if it goes on.
+    patience_symbols: f64,
     tracked: Option<Box<Tracked>>,
 }
 
@@ -234,6 +240,7 @@ impl BurstReceiver {
                     spectrum: Vec::new(),
                     windows: 0,
                     sustained: false,
+                    patience_symbols: LONG_SYMBOLS,
                     tracked: None,
                 };
                 for v in first_window..=w {
@@ -262,7 +269,7 @@ impl BurstReceiver {
             self.track(d, w, closed, last, out);
         } else if closed {
             self.examine(d, false, last, out);
-        } else if w as f64 * hop - open.from > LONG_SYMBOLS * self.samples_per_symbol {
+        } else if w as f64 * hop - open.from > open.patience_symbols * self.samples_per_symbol {
             self.examine(d, true, last, out);
         }
     }
@@ -290,7 +297,12 @@ impl BurstReceiver {
         let to = open.last_window as f64 * hop + self.gate.length() as f64;
         let from = open.from;
         let sps = self.samples_per_symbol;
-        let estimate = self.gate.estimate(&open.spectrum, open.windows);
+        let estimates = self.gate.estimates(&open.spectrum, open.windows);
+        if unfinished && estimates.len() > 1 && open.patience_symbols < CROWDED_SYMBOLS {
+            open.patience_symbols = CROWDED_SYMBOLS;
+            self.detectors[d].open = Some(open);
+            return;
+        }
         if d == 1 && self.is_covered(from, to) {
             if unfinished {
                 open.from = to;
@@ -304,7 +316,8 @@ impl BurstReceiver {
         // A burst that fills its stretch to the brim may have been cut by a floor that has risen in
         // its presence: then the other gate is to look at it, too.
         let mut whole = true;
-        if let Some(estimate) = estimate {
+        for (number, estimate) in estimates.into_iter().enumerate() {
+            self.interpolator.set_narrow(estimate.crowded);
             let carrier = Carrier { at: from, phase: 0.0, frequency: estimate.frequency };
             let end = self.visible_end(last);
             // Energies from a margin before to a margin after.
@@ -318,7 +331,8 @@ impl BurstReceiver {
             };
             self.interpolator.grid(view, carrier, a, sps / 2.0, 2 * symbols, &mut self.grid);
             energies(&self.grid, &mut self.energy);
-            let levels = levels(&self.energy);
+            let floor = self.gate.noise(carrier.frequency) * self.interpolator.noise_gain();
+            let levels = levels(&self.energy, floor);
             let mut bursts: Vec<(f64, f64)> = match levels {
                 Some(levels) => segments(&self.energy, levels)
                     .into_iter()
@@ -326,6 +340,17 @@ impl BurstReceiver {
                     .collect(),
                 None => Vec::new(),
             };
+            // A weaker signal beside the strongest has bursts of its own, or there is none.
+            if number > 0 {
+                for i in 0..bursts.len() {
+                    let before = if i > 0 { bursts[i - 1].1 } else { f64::NEG_INFINITY };
+                    let after = bursts.get(i + 1).map_or(f64::INFINITY, |burst| burst.0);
+                    let spread = if estimate.h >= 0.8 { Spread::Lines } else { Spread::Narrow };
+                    let around = (before, after);
+                    self.demodulate(bursts[i], around, carrier, spread, None, false, end, out);
+                }
+                continue;
+            }
             let brim = 8.0 * sps;
             whole = bursts.first().is_some_and(|burst| burst.0 > a + brim)
                 && bursts.last().is_some_and(|burst| burst.1 < b - brim);
@@ -373,6 +398,7 @@ impl BurstReceiver {
             open.from = to;
             open.spectrum.clear();
             open.windows = 0;
+            open.patience_symbols = LONG_SYMBOLS;
             open.tracked = rest.map(Box::new);
             self.detectors[d].open = Some(open);
         }
@@ -417,11 +443,16 @@ impl BurstReceiver {
         // A signal with S/(S+N) of the samples' power explains that much of it, or the gate was
         // wrong about its carrier.
         let share = levels.map_or(0.6, |l| 1.0 - 1.0 / f64::from(l.ratio));
-        if found.quality < 0.9 * share.sqrt()
-            && let Some(again) = acquire(Spread::Anywhere)
-            && again.quality > found.quality
-        {
-            found = again;
+        for spread in [Spread::Anywhere, Spread::Clock] {
+            if levels.is_none() && spread == Spread::Clock {
+                continue;
+            }
+            if found.quality < 0.9 * share.sqrt()
+                && let Some(again) = acquire(spread)
+                && again.quality > found.quality
+            {
+                found = again;
+            }
         }
         if found.quality < LEAST_QUALITY {
             return None;
@@ -445,6 +476,7 @@ impl BurstReceiver {
             doubt: 0.0,
             doubt_from: burst.0,
             given: 0,
+            narrow: self.interpolator.is_narrow(),
         };
         if goes_on {
             return Some(tracked);
@@ -464,6 +496,7 @@ impl BurstReceiver {
     fn track(&mut self, d: usize, w: u64, closed: bool, last: bool, out: &mut Vec<SoftBlock>) {
         let Some(mut open) = self.detectors[d].open.take() else { return };
         let Some(mut tracked) = open.tracked.take() else { return };
+        self.interpolator.set_narrow(tracked.narrow);
         let hop = self.gate.hop() as f64;
         let sps = self.samples_per_symbol;
         let end = self.visible_end(last);
