@@ -132,6 +132,9 @@ pub fn difficult(
                 scenario.search_hz = 0.3 * rate;
             }
             let mut other: Channel = Condition::Hard.channel(esn0_db, rng);
+            // They are to stay beside each other through the recording.
+            channel.frequency_rate_hz_per_s *= (rate / 9600.0).powi(2);
+            other.frequency_rate_hz_per_s = channel.frequency_rate_hz_per_s;
             other.frequency_offset_hz = channel.frequency_offset_hz + 1.5 * rate;
             let strong = scenario.transmission(frames, other.seed);
             let mut both = Superposition::new(scenario.simulator(frames, channel));

@@ -36,10 +36,16 @@ const LEAD_SYMBOLS: f64 = 32.0;
 const SPARE_SYMBOLS: f64 = 16.0;
 /// Metric over root mean square below which there is nothing but noise.
 const LEAST_QUALITY: f64 = 0.60;
+/// Carriers further apart than this, in symbol rates, are worth another acquisition.
+const OTHER_BAUD: f64 = 0.06;
+/// Share of the signal in the power from which on noise hides no poor fit.
+const STRONG_SHARE: f64 = 0.85;
 /// Windows whose spectra are averaged for the carrier.
 const AVERAGED_WINDOWS: u32 = 1600;
 /// Beyond this many symbols the acquisition is done near the start.
 const ACQUIRED_WITHIN: f64 = 2500.0;
+/// Evidence against a burst, in nats, at which a tracked signal has ended.
+const MOST_DOUBT: f32 = 20.0;
 /// Coherence below which a tracked signal is given up.
 const LEAST_LOCK: f64 = 0.55;
 /// Input beyond this magnitude is clipped.
@@ -84,6 +90,8 @@ struct Open {
     /// dealt with.
     from: f64,
     spectrum: Vec<f32>,
+    /// The same over the flat floor, for the gate with a floor per bin.
+    flat: Vec<f32>,
     windows: u32,
     /// The flat floor keeps it open as well.
     sustained: bool,
@@ -238,6 +246,7 @@ impl BurstReceiver {
                     last_window: w,
                     from: (first_window as f64 * hop).max(detector.done),
                     spectrum: Vec::new(),
+                    flat: Vec::new(),
                     windows: 0,
                     sustained: false,
                     patience_symbols: LONG_SYMBOLS,
@@ -245,6 +254,9 @@ impl BurstReceiver {
                 };
                 for v in first_window..=w {
                     self.gate.accumulate(v, detector.floor, &mut open.spectrum);
+                    if d == 0 {
+                        self.gate.accumulate(v, Floor::Flat, &mut open.flat);
+                    }
                     open.windows += 1;
                 }
                 detector.open = Some(open);
@@ -262,6 +274,9 @@ impl BurstReceiver {
         }
         if open.tracked.is_none() && open.windows < AVERAGED_WINDOWS {
             self.gate.accumulate(w, detector.floor, &mut open.spectrum);
+            if d == 0 {
+                self.gate.accumulate(w, Floor::Flat, &mut open.flat);
+            }
             open.windows += 1;
         }
         let closed = w - open.last_window >= HANGOVER;
@@ -307,11 +322,14 @@ impl BurstReceiver {
             if unfinished {
                 open.from = to;
                 open.spectrum.clear();
+                open.flat.clear();
                 open.windows = 0;
                 self.detectors[d].open = Some(open);
             }
             return;
         }
+        // A floor per bin that has risen in the presence of a signal distorts its spectrum.
+        let other = self.gate.estimates(&open.flat, open.windows).first().map(|e| e.frequency);
         let mut rest = None;
         // A burst that fills its stretch to the brim may have been cut by a floor that has risen in
         // its presence: then the other gate is to look at it, too.
@@ -347,7 +365,16 @@ impl BurstReceiver {
                     let after = bursts.get(i + 1).map_or(f64::INFINITY, |burst| burst.0);
                     let spread = if estimate.h >= 0.8 { Spread::Lines } else { Spread::Narrow };
                     let around = (before, after);
-                    self.demodulate(bursts[i], around, carrier, spread, None, false, end, out);
+                    self.demodulate(
+                        bursts[i],
+                        around,
+                        (carrier, None),
+                        spread,
+                        None,
+                        false,
+                        end,
+                        out,
+                    );
                 }
                 continue;
             }
@@ -378,7 +405,7 @@ impl BurstReceiver {
                 let tracked = self.demodulate(
                     burst,
                     (before, after),
-                    carrier,
+                    (carrier, other),
                     spread,
                     levels,
                     goes_on,
@@ -397,6 +424,7 @@ impl BurstReceiver {
         if unfinished {
             open.from = to;
             open.spectrum.clear();
+            open.flat.clear();
             open.windows = 0;
             open.patience_symbols = LONG_SYMBOLS;
             open.tracked = rest.map(Box::new);
@@ -411,7 +439,7 @@ impl BurstReceiver {
         &mut self,
         burst: (f64, f64),
         (before, after): (f64, f64),
-        carrier: Carrier,
+        (mut carrier, other): (Carrier, Option<f64>),
         spread: Spread,
         levels: Option<Levels>,
         goes_on: bool,
@@ -429,7 +457,7 @@ impl BurstReceiver {
             first: self.first as i64,
             samples: &self.samples[..(end - self.first) as usize],
         };
-        let mut acquire = |spread| {
+        let mut acquire = |carrier, spread| {
             self.acquisition.acquire(
                 &mut self.interpolator,
                 view,
@@ -439,16 +467,25 @@ impl BurstReceiver {
                 spread,
             )
         };
-        let mut found = acquire(spread)?;
+        let mut found = acquire(carrier, spread)?;
         // A signal with S/(S+N) of the samples' power explains that much of it, or the gate was
         // wrong about its carrier.
         let share = levels.map_or(0.6, |l| 1.0 - 1.0 / f64::from(l.ratio));
+        let wanted = if share > STRONG_SHARE { 0.945 } else { 0.9 } * share.sqrt();
+        if found.quality < wanted
+            && let Some(other) = other.map(|f| carrier.moved(carrier.at, f))
+            && ((other.frequency - carrier.frequency) * sps).abs() > OTHER_BAUD
+            && let Some(again) = acquire(other, spread)
+            && again.quality > found.quality
+        {
+            (found, carrier) = (again, other);
+        }
         for spread in [Spread::Anywhere, Spread::Clock] {
             if levels.is_none() && spread == Spread::Clock {
                 continue;
             }
-            if found.quality < 0.9 * share.sqrt()
-                && let Some(again) = acquire(spread)
+            if found.quality < wanted
+                && let Some(again) = acquire(carrier, spread)
                 && again.quality > found.quality
             {
                 found = again;
@@ -526,10 +563,14 @@ impl BurstReceiver {
                         tracked.doubt = 0.0;
                         tracked.doubt_from = from + k as f64 * sps;
                     }
+                    // The next burst may begin in the same block.
+                    if tracked.doubt > MOST_DOUBT {
+                        break;
+                    }
                 }
             }
             tracked.tracker.advance(&mut self.interpolator, view);
-            if tracked.doubt > 20.0 {
+            if tracked.doubt > MOST_DOUBT {
                 ended = Some(tracked.doubt_from);
                 break;
             }
@@ -560,6 +601,7 @@ impl BurstReceiver {
             open.from = stop;
             open.first_window = (stop / hop) as u64;
             open.spectrum.clear();
+            open.flat.clear();
             open.windows = 0;
             self.detectors[d].open = Some(open);
         }
