@@ -129,6 +129,8 @@ pub(super) struct Gate {
     /// What lowers the spurs to their neighbours.
     despur: Vec<f32>,
     flat_floor: f32,
+    /// Lines that always stand out of their neighbours, in cycles per sample.
+    lines: Vec<f64>,
     scratch: Vec<Complex32>,
     fft_scratch: Vec<Complex32>,
     line: Vec<f32>,
@@ -207,6 +209,7 @@ impl Gate {
             inverse_floor: Vec::new(),
             despur: vec![1.0; length],
             flat_floor: 0.0,
+            lines: Vec::new(),
             scratch: vec![Complex32::default(); length],
             fft_scratch,
             line: Vec::new(),
@@ -236,6 +239,7 @@ impl Gate {
         self.history_filled = 0;
         self.inverse_floor.clear();
         self.despur.fill(1.0);
+        self.lines.clear();
         self.flat_floor = 0.0;
     }
 
@@ -270,9 +274,7 @@ impl Gate {
             self.history_filled += 1;
         }
         self.count += 1;
-        if self.count == self.warm_up
-            || (self.count > self.warm_up && self.count.is_multiple_of(self.update))
-        {
+        if self.is_updated() {
             self.update_floor();
         }
     }
@@ -334,6 +336,30 @@ impl Gate {
             self.despur[k] =
                 if floor[k] > 4.0 * around { (around / floor[k]).max(1e-6) } else { 1.0 };
         }
+        self.lines.clear();
+        for k in 0..n {
+            let (before, after) = (floor[(k + n - 1) % n], floor[(k + 1) % n]);
+            if self.despur[k] < 1.0 && floor[k] >= before && floor[k] > after {
+                let bin = if k < n / 2 { k as f64 } else { k as f64 - n as f64 };
+                self.lines.push(bin / n as f64);
+            }
+        }
+        // Lines half a symbol rate to one symbol rate apart are those of a signal.
+        let baud = 1.0 / (self.bin_baud * n as f64);
+        let all = self.lines.clone();
+        let related = |a: f64, b: f64| (0.4..1.1).contains(&((a - b).abs() / baud));
+        self.lines.retain(|a| !all.iter().any(|b| related(*a, *b)));
+    }
+
+    /// Lines that always stand out of their neighbours, in cycles per sample, within half a bin.
+    pub fn lines(&self) -> &[f64] {
+        &self.lines
+    }
+
+    /// Whether floors were measured anew with the last window taken.
+    pub fn is_updated(&self) -> bool {
+        self.count == self.warm_up
+            || (self.count > self.warm_up && self.count.is_multiple_of(self.update))
     }
 
     /// What no floor is less than, by the windows in the ring.

@@ -12,7 +12,8 @@ use num_complex::Complex32;
 use super::acquisition::{Acquisition, LEAST_SYMBOLS, Spread};
 use super::gate::{Floor, Gate};
 use super::resample::{Carrier, Grid, Interpolator, Stretch};
-use super::segments::{Levels, energies, levels, segments};
+use super::segments::{Levels, energies, is_impulse, levels, segments};
+use super::spurs::SpurRemover;
 use super::tracker::{BLOCK, Decided, Tracker};
 use crate::modulation::{Demodulator, Mapping, SoftBlock};
 
@@ -38,6 +39,15 @@ const SPARE_SYMBOLS: f64 = 16.0;
 const LEAST_QUALITY: f64 = 0.60;
 /// Carriers further apart than this, in symbol rates, are worth another acquisition.
 const OTHER_BAUD: f64 = 0.06;
+/// Windows that are freed from spurs before they are decided: as many as a burst is looked at beyond
+/// its end.
+const CLEANED_WINDOWS: u64 = 8;
+/// Further attempts at acquisition that may be made at once, and after how many symbols there is
+/// one more: false bursts must not take all the time.
+const MOST_CREDIT: f64 = 12.0;
+const CREDIT_SYMBOLS: f64 = 2048.0;
+/// What an attempt with another clock counts.
+const CLOCK_ATTEMPTS: f64 = 4.0;
 /// Share of the signal in the power from which on noise hides no poor fit.
 const STRONG_SHARE: f64 = 0.85;
 /// Windows whose spectra are averaged for the carrier.
@@ -115,8 +125,11 @@ pub(super) struct BurstReceiver {
     search: Search,
     samples_per_symbol: f64,
     gate: Gate,
+    spurs: SpurRemover,
     interpolator: Interpolator,
     acquisition: Acquisition,
+    /// Further attempts at acquisition that may be made now.
+    credit: f64,
     /// Samples from `first` on.
     samples: Vec<Complex32>,
     first: u64,
@@ -155,6 +168,8 @@ impl BurstReceiver {
         Self {
             search,
             samples_per_symbol,
+            spurs: SpurRemover::new(gate.hop()),
+            credit: MOST_CREDIT,
             gate,
             interpolator: Interpolator::new(samples_per_symbol),
             acquisition: Acquisition::new(),
@@ -190,12 +205,20 @@ impl BurstReceiver {
         while self.gate.count() * hop + length <= self.received {
             let from = (self.gate.count() * hop - self.first) as usize;
             self.gate.take(&self.samples[from..from + length as usize]);
+            if self.gate.is_updated() {
+                let end = self.gate.count() + 1;
+                self.spurs.update(self.gate.lines(), &self.samples, self.first, end);
+            }
             while self.gate.ready(self.decided, false) {
                 self.decide(false, out);
             }
             self.forget();
         }
         if last {
+            if self.gate.count() > 0 && self.gate.ready(self.decided, true) && self.decided == 0 {
+                let end = self.gate.count() + 1;
+                self.spurs.update(self.gate.lines(), &self.samples, self.first, end);
+            }
             while self.gate.ready(self.decided, true) {
                 self.decide(true, out);
             }
@@ -206,6 +229,11 @@ impl BurstReceiver {
     fn decide(&mut self, last: bool, out: &mut Vec<SoftBlock>) {
         let w = self.decided;
         self.decided += 1;
+        let hop = self.gate.hop() as f64;
+        let symbols = hop / self.samples_per_symbol;
+        self.credit = (self.credit + symbols / CREDIT_SYMBOLS).min(MOST_CREDIT);
+        let end = self.gate.count() + 1;
+        self.spurs.clean(&mut self.samples, self.first, w + CLEANED_WINDOWS, end);
         let statistics = [Floor::PerBin, Floor::Flat].map(|floor| self.gate.statistic(w, floor));
         for d in 0..2 {
             self.detect(d, w, statistics, last, out);
@@ -389,6 +417,9 @@ impl BurstReceiver {
                 self.detectors[d].open = Some(open);
                 return;
             }
+            if bursts.is_empty() && is_impulse(&self.energy) {
+                break;
+            }
             if bursts.is_empty() {
                 bursts.push((from.max(a), to.min(b)));
             }
@@ -472,7 +503,9 @@ impl BurstReceiver {
         // wrong about its carrier.
         let share = levels.map_or(0.6, |l| 1.0 - 1.0 / f64::from(l.ratio));
         let wanted = if share > STRONG_SHARE { 0.945 } else { 0.9 } * share.sqrt();
+        let mut credit = self.credit;
         if found.quality < wanted
+            && credit >= 1.0
             && let Some(other) = other.map(|f| carrier.moved(carrier.at, f))
             && ((other.frequency - carrier.frequency) * sps).abs() > OTHER_BAUD
             && let Some(again) = acquire(other, spread)
@@ -480,17 +513,28 @@ impl BurstReceiver {
         {
             (found, carrier) = (again, other);
         }
+        if found.quality < wanted && other.is_some() {
+            credit -= 1.0;
+        }
         for spread in [Spread::Anywhere, Spread::Clock] {
             if levels.is_none() && spread == Spread::Clock {
                 continue;
             }
-            if found.quality < wanted
-                && let Some(again) = acquire(carrier, spread)
+            let price = if spread == Spread::Clock { CLOCK_ATTEMPTS } else { 1.0 };
+            if found.quality >= wanted || credit < price {
+                continue;
+            }
+            if let Some(again) = acquire(carrier, spread)
                 && again.quality > found.quality
             {
                 found = again;
             }
+            if found.quality < wanted {
+                credit -= price;
+            }
         }
+        // What has led to something costs nothing.
+        self.credit = if found.quality < wanted { credit } else { self.credit };
         if found.quality < LEAST_QUALITY {
             return None;
         }
@@ -734,6 +778,8 @@ impl Demodulator for BurstReceiver {
         self.received = 0;
         self.decided = 0;
         self.gate.reset();
+        self.spurs.reset();
+        self.credit = MOST_CREDIT;
         for detector in &mut self.detectors {
             detector.recent.clear();
             detector.open = None;

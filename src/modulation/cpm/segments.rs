@@ -26,6 +26,10 @@ const MOST_RATIO: f32 = 12.0;
 /// Where the quietest blocks lie so far above the noise floor they hold no noise but bursts.
 const NO_NOISE: f32 = 2.5;
 
+/// Longest impulse, in symbols, and how far it stands out at least.
+const IMPULSE_SYMBOLS: usize = 12;
+const IMPULSE_RATIO: f32 = 30.0;
+
 /// The levels of noise and burst in a stretch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Levels {
@@ -53,6 +57,19 @@ pub(super) fn energies(grid: &Grid, out: &mut Vec<f32>) {
             .zip(grid.im.chunks_exact(2))
             .map(|(r, i)| 0.5 * (r[0] * r[0] + i[0] * i[0] + r[1] * r[1] + i[1] * i[1])),
     );
+}
+
+/// Whether a few symbols hold most of what stands out: an impulse, which no signal is.
+pub(super) fn is_impulse(energies: &[f32]) -> bool {
+    if energies.len() < 4 * IMPULSE_SYMBOLS {
+        return false;
+    }
+    let mut sorted = energies.to_vec();
+    sorted.sort_unstable_by(f32::total_cmp);
+    let median = sorted[sorted.len() / 2];
+    let excess = |part: &[f32]| part.iter().map(|e| (e - median).max(0.0)).sum::<f32>();
+    let loudest = &sorted[sorted.len() - IMPULSE_SYMBOLS..];
+    loudest[IMPULSE_SYMBOLS - 1] > IMPULSE_RATIO * median && excess(loudest) > 0.5 * excess(&sorted)
 }
 
 /// Estimates the levels from the energies of a stretch that holds noise and bursts; `None` if they
@@ -148,6 +165,19 @@ mod tests {
         assert!(levels(&energies, 0.0).is_some_and(|l| l.noise > 3.0));
         let found = segments(&energies, levels(&energies, 1.0).unwrap());
         assert_eq!(found, [(16, 250), (266, 500), (516, 750), (766, 1000)]);
+    }
+
+    #[test]
+    fn impulses_are_told_from_bursts() {
+        let energies = |burst: std::ops::Range<usize>, level: f32| -> Vec<f32> {
+            (0..400)
+                .map(|k| if burst.contains(&k) { level } else { 1.0 + 0.5 * (k % 3) as f32 })
+                .collect()
+        };
+        assert!(is_impulse(&energies(200..205, 1e4)));
+        assert!(!is_impulse(&energies(200..205, 3.0)));
+        assert!(!is_impulse(&energies(100..300, 1e4)));
+        assert!(!is_impulse(&[f32::NAN; 100]) && !is_impulse(&[]));
     }
 
     #[test]

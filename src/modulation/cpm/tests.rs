@@ -235,6 +235,27 @@ fn a_signal_beside_one_twenty_decibels_stronger_is_received_with_it() {
 }
 
 #[test]
+fn spurs_in_the_band_of_a_signal_do_no_harm() {
+    let link = Link { bursts: 12, gap_s: 0.12, seed: 9, ..LINK };
+    let (mut x, truth) = link.signal();
+    for (n, x) in x.iter_mut().enumerate() {
+        // 6 dB above the signal, 310 Hz beside its carrier.
+        let cycles = 310.0 / RATE * n as f64;
+        let (sin, cos) = (2.0 * std::f64::consts::PI * cycles.fract()).sin_cos();
+        *x += Complex32::new(cos as f32, sin as f32) * 0.04;
+    }
+    let mut demodulator = link.receiver();
+    let mut out = Vec::new();
+    demodulator.push(&x, &mut out);
+    demodulator.finish(&mut out);
+    check_runs(&out);
+    for (start, bits) in &truth {
+        let errors = errors(&out, *start, RATE / 9600.0, bits);
+        assert!(errors <= 2, "{start}: {errors}");
+    }
+}
+
+#[test]
 fn error_rate_is_near_theory() {
     // MLSE: 1.9 error events of two bits in 1000 symbols at 6 dB (union bound), so some 30 bits in
     // 8000; half as many again allowed.
