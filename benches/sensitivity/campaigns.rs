@@ -71,7 +71,7 @@ pub fn wrong(rows: &[Row], bursts: usize) {
 
 /// A difficulty that a strong signal must survive.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Difficulty {
+pub enum Difficulty {
     None,
     /// Bursts 16 symbols apart.
     Close,
@@ -87,7 +87,7 @@ enum Difficulty {
     Clock(f64),
 }
 
-const DIFFICULTIES: [(&str, Difficulty); 8] = [
+pub const DIFFICULTIES: [(&str, Difficulty); 8] = [
     ("plain", Difficulty::None),
     ("16-symbol gaps", Difficulty::Close),
     ("±6 dB fading", Difficulty::Fading),
@@ -99,7 +99,7 @@ const DIFFICULTIES: [(&str, Difficulty); 8] = [
 ];
 
 /// A recording of strong frames; those sent; and the receiver's side of it.
-fn difficult(
+pub fn difficult(
     row: &Row,
     difficulty: Difficulty,
     frames: usize,
@@ -132,6 +132,9 @@ fn difficult(
                 scenario.search_hz = 0.3 * rate;
             }
             let mut other: Channel = Condition::Hard.channel(esn0_db, rng);
+            // They are to stay beside each other through the recording.
+            channel.frequency_rate_hz_per_s *= (rate / 9600.0).powi(2);
+            other.frequency_rate_hz_per_s = channel.frequency_rate_hz_per_s;
             other.frequency_offset_hz = channel.frequency_offset_hz + 1.5 * rate;
             let strong = scenario.transmission(frames, other.seed);
             let mut both = Superposition::new(scenario.simulator(frames, channel));

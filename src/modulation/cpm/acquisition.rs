@@ -26,8 +26,12 @@ const INDICES: [f64; 16] = [
 ];
 /// Distance of coarse frequencies in baud.
 const COARSE_STEP: f64 = 0.02;
-/// Clock hypotheses.
+/// Clock hypotheses, from where the coarse search looked.
 const STRETCHES: [f64; 5] = [0.0, -0.002, 0.002, -0.004, 0.004];
+/// Where else the coarse search looks for a clock that is far off.
+const FAR_STRETCHES: [f64; 4] = [-0.01, 0.01, -0.02, 0.02];
+/// Largest deviation of a clock.
+const LARGEST_STRETCH: f64 = 0.024;
 /// Hypotheses that survive the coarse search.
 const SURVIVORS: usize = 8;
 
@@ -66,6 +70,8 @@ pub(super) enum Spread {
     Lines,
     /// As `Wide`, or half a baud to either side.
     Anywhere,
+    /// As `Narrow`, with a symbol clock that is up to 2.4 % off.
+    Clock,
 }
 
 /// The searcher, with its tables.
@@ -90,7 +96,9 @@ fn shifted(mut hypothesis: Hypothesis, coordinate: Coordinate, by: f64) -> Hypot
     match coordinate {
         Coordinate::Frequency => hypothesis.frequency += by,
         Coordinate::Timing => hypothesis.timing += by,
-        Coordinate::Stretch => hypothesis.stretch = (hypothesis.stretch + by).clamp(-0.008, 0.008),
+        Coordinate::Stretch => {
+            hypothesis.stretch = (hypothesis.stretch + by).clamp(-LARGEST_STRETCH, LARGEST_STRETCH)
+        }
         Coordinate::Index => hypothesis.h = (hypothesis.h + by).clamp(0.2, 1.4),
     }
     hypothesis
@@ -223,11 +231,12 @@ impl Acquisition {
     fn coarse(&self, grid: &Grid, fine: usize, spread: Spread, amplitude: f32) -> Hypothesis {
         let symbols = fine.min(COARSE_SYMBOLS);
         let centres: &[(f64, i32)] = match spread {
-            Spread::Narrow => &[(0.0, 4)],
+            Spread::Narrow | Spread::Clock => &[(0.0, 4)],
             Spread::Wide => &[(0.0, 12)],
             Spread::Lines => &[(0.0, 4), (-0.5, 4), (0.5, 4)],
             Spread::Anywhere => &[(0.0, 12), (-0.5, 4), (0.5, 4)],
         };
+        let stretches: &[f64] = if spread == Spread::Clock { &FAR_STRETCHES } else { &[0.0] };
         let mut tried: Vec<(f32, Hypothesis)> = Vec::with_capacity(41 * 4 * INDICES.len());
         for (c, (centre, reach)) in centres.iter().enumerate() {
             for f in -reach..=*reach {
@@ -236,22 +245,25 @@ impl Acquisition {
                         if c > 0 && group == 0 {
                             continue;
                         }
-                        let hypotheses: [Hypothesis; LANES] = std::array::from_fn(|i| Hypothesis {
-                            frequency: centre + f64::from(f) * COARSE_STEP,
-                            timing: f64::from(quarter) * 2.0,
-                            stretch: 0.0,
-                            h: INDICES[group * LANES + i],
-                            pulse: 0,
-                        });
-                        let scores = score::<4, 4, true>(
-                            grid,
-                            branches,
-                            &hypotheses,
-                            symbols,
-                            Memory::COARSE,
-                            amplitude,
-                        );
-                        tried.extend(scores.into_iter().zip(hypotheses));
+                        for stretch in stretches {
+                            let hypotheses: [Hypothesis; LANES] =
+                                std::array::from_fn(|i| Hypothesis {
+                                    frequency: centre + f64::from(f) * COARSE_STEP,
+                                    timing: f64::from(quarter) * 2.0,
+                                    stretch: *stretch,
+                                    h: INDICES[group * LANES + i],
+                                    pulse: 0,
+                                });
+                            let scores = score::<4, 4, true>(
+                                grid,
+                                branches,
+                                &hypotheses,
+                                symbols,
+                                Memory::COARSE,
+                                amplitude,
+                            );
+                            tried.extend(scores.into_iter().zip(hypotheses));
+                        }
                     }
                 }
             }
@@ -265,8 +277,10 @@ impl Acquisition {
         let branches =
             HypothesisBranches::<4>::new(std::array::from_fn(|i| (&tables[i], tried[i].1.h)));
         for stretch in STRETCHES {
-            let hypotheses: [Hypothesis; LANES] =
-                std::array::from_fn(|i| Hypothesis { stretch, ..tried[i].1 });
+            let hypotheses: [Hypothesis; LANES] = std::array::from_fn(|i| Hypothesis {
+                stretch: tried[i].1.stretch + stretch,
+                ..tried[i].1
+            });
             let scores =
                 score::<4, 4, false>(grid, &branches, &hypotheses, fine, Memory::COARSE, amplitude);
             for (value, hypothesis) in scores.into_iter().zip(hypotheses) {

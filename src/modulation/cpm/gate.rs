@@ -74,9 +74,23 @@ struct Template {
 pub(super) struct Estimate {
     /// Carrier in cycles per sample.
     pub frequency: f64,
-    /// Index of the template that fits best.
+    /// Modulation index of the template that fits best.
     pub h: f64,
+    /// There is something stronger beside it, that the narrow low-pass keeps out.
+    pub crowded: bool,
 }
+
+/// Signals at once that are told apart.
+const MOST_SIGNALS: usize = 3;
+/// Mean statistic that a further signal needs.
+const FURTHER: f32 = 3.0;
+/// A signal covers so many symbol rates on either side of its carrier, one with an index near 1 so many.
+const COVERED_BAUD: f64 = 0.9;
+const COVERED_WIDE_BAUD: f64 = 1.4;
+/// Index from which on it is the latter, and needs the wide low-pass.
+const WIDE_INDEX: f64 = 0.8;
+/// Outside of what is searched, further away than this, there is nothing but neighbours.
+const OUTSIDE_BAUD: f64 = 0.75;
 
 /// The gate.
 pub(super) struct Gate {
@@ -86,6 +100,10 @@ pub(super) struct Gate {
     hop: usize,
     templates: Vec<Template>,
     reach: usize,
+    /// Width of a bin in units of the symbol rate.
+    bin_baud: f64,
+    /// Sum of the window's squares.
+    window_power: f32,
     search_bins: usize,
     usable_bins: usize,
     box_bins: usize,
@@ -111,6 +129,8 @@ pub(super) struct Gate {
     /// What lowers the spurs to their neighbours.
     despur: Vec<f32>,
     flat_floor: f32,
+    /// Lines that always stand out of their neighbours, in cycles per sample.
+    lines: Vec<f64>,
     scratch: Vec<Complex32>,
     fft_scratch: Vec<Complex32>,
     line: Vec<f32>,
@@ -167,6 +187,8 @@ impl Gate {
             hop,
             templates,
             reach,
+            bin_baud,
+            window_power: window.iter().map(|w| w * w).sum(),
             search_bins: to_bins(search),
             usable_bins: to_bins(usable).max(box_bins),
             box_bins,
@@ -187,6 +209,7 @@ impl Gate {
             inverse_floor: Vec::new(),
             despur: vec![1.0; length],
             flat_floor: 0.0,
+            lines: Vec::new(),
             scratch: vec![Complex32::default(); length],
             fft_scratch,
             line: Vec::new(),
@@ -216,6 +239,7 @@ impl Gate {
         self.history_filled = 0;
         self.inverse_floor.clear();
         self.despur.fill(1.0);
+        self.lines.clear();
         self.flat_floor = 0.0;
     }
 
@@ -250,9 +274,7 @@ impl Gate {
             self.history_filled += 1;
         }
         self.count += 1;
-        if self.count == self.warm_up
-            || (self.count > self.warm_up && self.count.is_multiple_of(self.update))
-        {
+        if self.is_updated() {
             self.update_floor();
         }
     }
@@ -314,6 +336,30 @@ impl Gate {
             self.despur[k] =
                 if floor[k] > 4.0 * around { (around / floor[k]).max(1e-6) } else { 1.0 };
         }
+        self.lines.clear();
+        for k in 0..n {
+            let (before, after) = (floor[(k + n - 1) % n], floor[(k + 1) % n]);
+            if self.despur[k] < 1.0 && floor[k] >= before && floor[k] > after {
+                let bin = if k < n / 2 { k as f64 } else { k as f64 - n as f64 };
+                self.lines.push(bin / n as f64);
+            }
+        }
+        // Lines half a symbol rate to one symbol rate apart are those of a signal.
+        let baud = 1.0 / (self.bin_baud * n as f64);
+        let all = self.lines.clone();
+        let related = |a: f64, b: f64| (0.4..1.1).contains(&((a - b).abs() / baud));
+        self.lines.retain(|a| !all.iter().any(|b| related(*a, *b)));
+    }
+
+    /// Lines that always stand out of their neighbours, in cycles per sample, within half a bin.
+    pub fn lines(&self) -> &[f64] {
+        &self.lines
+    }
+
+    /// Whether floors were measured anew with the last window taken.
+    pub fn is_updated(&self) -> bool {
+        self.count == self.warm_up
+            || (self.count > self.warm_up && self.count.is_multiple_of(self.update))
     }
 
     /// What no floor is less than, by the windows in the ring.
@@ -419,15 +465,59 @@ impl Gate {
         }
     }
 
-    /// Where the carrier of the signal in a sum of whitened spectra lies.
-    pub fn estimate(&mut self, sum: &[f32], windows: u32) -> Option<Estimate> {
-        let shifts = 2 * self.search_bins + 3;
-        if sum.len() < shifts || windows == 0 {
-            return None;
+    /// Where the carriers of the signals in a sum of whitened spectra lie, the strongest first.
+    pub fn estimates(&mut self, sum: &[f32], windows: u32) -> Vec<Estimate> {
+        let mut found = Vec::new();
+        let half = self.search_bins + self.reach + 1;
+        if sum.len() < 2 * half + 1 || windows == 0 {
+            return found;
         }
+        let mut line = sum.to_vec();
+        let nothing = windows as f32;
+        let outside = self.search_bins + (OUTSIDE_BAUD / self.bin_baud) as usize;
+        let largest = |line: &[f32], outer: bool| {
+            let bins = line[..2 * half + 1].iter().enumerate();
+            bins.filter(|(i, _)| (i.abs_diff(half) > outside) == outer)
+                .map(|(_, p)| *p)
+                .fold(0.0, f32::max)
+        };
+        if largest(&line, true) > largest(&line, false) {
+            for (i, p) in line[..2 * half + 1].iter_mut().enumerate() {
+                if i.abs_diff(half) > outside {
+                    *p = nothing;
+                }
+            }
+        }
+        while found.len() < MOST_SIGNALS {
+            let Some((value, mut estimate)) = self.estimate(&line, windows) else { break };
+            if !found.is_empty() && value < FURTHER * HANN_CORRELATION {
+                break;
+            }
+            let carrier = estimate.frequency * self.window.len() as f64;
+            let index = |baud: f64| {
+                (carrier + half as f64 + baud / self.bin_baud).clamp(0.0, 2.0 * half as f64)
+                    as usize
+            };
+            // Power above the floor within two limits.
+            let power = |from: f64, to: f64| {
+                sum[index(from)..=index(to)].iter().map(|p| p - nothing).sum::<f32>()
+            };
+            let beside = power(-1.75, -0.75) + power(0.75, 1.75);
+            estimate.crowded = estimate.h < WIDE_INDEX && beside > 0.5 * power(-0.65, 0.65);
+            let covered = if estimate.h < WIDE_INDEX { COVERED_BAUD } else { COVERED_WIDE_BAUD };
+            line[index(-covered)..=index(covered)].fill(nothing);
+            found.push(estimate);
+        }
+        found
+    }
+
+    /// The strongest signal in a line of whitened spectra, and its statistic times
+    /// [`HANN_CORRELATION`].
+    fn estimate(&mut self, line: &[f32], windows: u32) -> Option<(f32, Estimate)> {
+        let shifts = 2 * self.search_bins + 3;
         let mut best: Option<(f32, Estimate)> = None;
         for template in &self.templates {
-            correlate(sum, &template.weights, shifts, Some(&mut self.values));
+            correlate(line, &template.weights, shifts, Some(&mut self.values));
             let v = &self.values;
             let mut top = 1;
             for i in 1..shifts - 1 {
@@ -443,10 +533,26 @@ impl Gate {
                 let bin = top as f64 - 1.0 - self.search_bins as f64
                     + f64::from(fraction.clamp(-1.0, 1.0));
                 let frequency = bin / self.window.len() as f64;
-                best = Some((value, Estimate { frequency, h: template.h }));
+                best = Some((value, Estimate { frequency, h: template.h, crowded: false }));
             }
         }
-        best.map(|(_, estimate)| estimate)
+        best
+    }
+
+    /// Variance of the noise in a sample, around a frequency (cycles per sample): by the lower of the
+    /// two floors. 0 if none is known.
+    pub fn noise(&self, frequency: f64) -> f32 {
+        let n = self.window.len();
+        let mut floor = if self.flat_floor > 0.0 { self.flat_floor } else { f32::INFINITY };
+        if !self.inverse_floor.is_empty() {
+            let centre = (frequency * n as f64).round() as isize;
+            let reach = ((0.75 / self.bin_baud) as isize).max(1);
+            let sum: f32 = (centre - reach..=centre + reach)
+                .map(|k| 1.0 / self.inverse_floor[k.rem_euclid(n as isize) as usize])
+                .sum();
+            floor = floor.min(sum / (2 * reach + 1) as f32);
+        }
+        if floor.is_finite() { floor / self.window_power } else { 0.0 }
     }
 }
 

@@ -22,6 +22,7 @@ mod pulse;
 mod receiver;
 mod resample;
 mod segments;
+mod spurs;
 mod tracker;
 mod trellis;
 

@@ -12,7 +12,8 @@ use num_complex::Complex32;
 use super::acquisition::{Acquisition, LEAST_SYMBOLS, Spread};
 use super::gate::{Floor, Gate};
 use super::resample::{Carrier, Grid, Interpolator, Stretch};
-use super::segments::{Levels, energies, levels, segments};
+use super::segments::{Levels, energies, is_impulse, levels, segments};
+use super::spurs::SpurRemover;
 use super::tracker::{BLOCK, Decided, Tracker};
 use crate::modulation::{Demodulator, Mapping, SoftBlock};
 
@@ -26,6 +27,8 @@ const FEW_PLACES: f64 = 5.0;
 const HANGOVER: u64 = 3;
 /// A stretch that lasts longer is tracked while it lasts.
 const LONG_SYMBOLS: f64 = 8192.0;
+/// The same, where there is more than one signal, since only one can be tracked.
+const CROWDED_SYMBOLS: f64 = 32768.0;
 /// Symbols of silence looked at on either side of a stretch.
 const MARGIN_SYMBOLS: f64 = 64.0;
 /// The trellis starts so many symbols before a burst, and ends so many after it.
@@ -34,10 +37,25 @@ const LEAD_SYMBOLS: f64 = 32.0;
 const SPARE_SYMBOLS: f64 = 16.0;
 /// Metric over root mean square below which there is nothing but noise.
 const LEAST_QUALITY: f64 = 0.60;
+/// Carriers further apart than this, in symbol rates, are worth another acquisition.
+const OTHER_BAUD: f64 = 0.06;
+/// Windows that are freed from spurs before they are decided: as many as a burst is looked at beyond
+/// its end.
+const CLEANED_WINDOWS: u64 = 8;
+/// Further attempts at acquisition that may be made at once, and after how many symbols there is
+/// one more: false bursts must not take all the time.
+const MOST_CREDIT: f64 = 12.0;
+const CREDIT_SYMBOLS: f64 = 2048.0;
+/// What an attempt with another clock counts.
+const CLOCK_ATTEMPTS: f64 = 4.0;
+/// Share of the signal in the power from which on noise hides no poor fit.
+const STRONG_SHARE: f64 = 0.85;
 /// Windows whose spectra are averaged for the carrier.
-const AVERAGED_WINDOWS: u32 = 400;
+const AVERAGED_WINDOWS: u32 = 1600;
 /// Beyond this many symbols the acquisition is done near the start.
 const ACQUIRED_WITHIN: f64 = 2500.0;
+/// Evidence against a burst, in nats, at which a tracked signal has ended.
+const MOST_DOUBT: f32 = 20.0;
 /// Coherence below which a tracked signal is given up.
 const LEAST_LOCK: f64 = 0.55;
 /// Input beyond this magnitude is clipped.
@@ -70,6 +88,8 @@ struct Tracked {
     /// Where the evidence against began.
     doubt_from: f64,
     given: u64,
+    /// The narrow low-pass is in use.
+    narrow: bool,
 }
 
 /// A stretch in which the gate is open.
@@ -80,9 +100,13 @@ struct Open {
     /// dealt with.
     from: f64,
     spectrum: Vec<f32>,
+    /// The same over the flat floor, for the gate with a floor per bin.
+    flat: Vec<f32>,
     windows: u32,
     /// The flat floor keeps it open as well.
     sustained: bool,
+    /// It is looked at when it has lasted for so many symbols, even if it goes on.
+    patience_symbols: f64,
     tracked: Option<Box<Tracked>>,
 }
 
@@ -101,8 +125,11 @@ pub(super) struct BurstReceiver {
     search: Search,
     samples_per_symbol: f64,
     gate: Gate,
+    spurs: SpurRemover,
     interpolator: Interpolator,
     acquisition: Acquisition,
+    /// Further attempts at acquisition that may be made now.
+    credit: f64,
     /// Samples from `first` on.
     samples: Vec<Complex32>,
     first: u64,
@@ -141,6 +168,8 @@ impl BurstReceiver {
         Self {
             search,
             samples_per_symbol,
+            spurs: SpurRemover::new(gate.hop()),
+            credit: MOST_CREDIT,
             gate,
             interpolator: Interpolator::new(samples_per_symbol),
             acquisition: Acquisition::new(),
@@ -176,12 +205,20 @@ impl BurstReceiver {
         while self.gate.count() * hop + length <= self.received {
             let from = (self.gate.count() * hop - self.first) as usize;
             self.gate.take(&self.samples[from..from + length as usize]);
+            if self.gate.is_updated() {
+                let end = self.gate.count() + 1;
+                self.spurs.update(self.gate.lines(), &self.samples, self.first, end);
+            }
             while self.gate.ready(self.decided, false) {
                 self.decide(false, out);
             }
             self.forget();
         }
         if last {
+            if self.gate.count() > 0 && self.gate.ready(self.decided, true) && self.decided == 0 {
+                let end = self.gate.count() + 1;
+                self.spurs.update(self.gate.lines(), &self.samples, self.first, end);
+            }
             while self.gate.ready(self.decided, true) {
                 self.decide(true, out);
             }
@@ -192,6 +229,11 @@ impl BurstReceiver {
     fn decide(&mut self, last: bool, out: &mut Vec<SoftBlock>) {
         let w = self.decided;
         self.decided += 1;
+        let hop = self.gate.hop() as f64;
+        let symbols = hop / self.samples_per_symbol;
+        self.credit = (self.credit + symbols / CREDIT_SYMBOLS).min(MOST_CREDIT);
+        let end = self.gate.count() + 1;
+        self.spurs.clean(&mut self.samples, self.first, w + CLEANED_WINDOWS, end);
         let statistics = [Floor::PerBin, Floor::Flat].map(|floor| self.gate.statistic(w, floor));
         for d in 0..2 {
             self.detect(d, w, statistics, last, out);
@@ -232,12 +274,17 @@ impl BurstReceiver {
                     last_window: w,
                     from: (first_window as f64 * hop).max(detector.done),
                     spectrum: Vec::new(),
+                    flat: Vec::new(),
                     windows: 0,
                     sustained: false,
+                    patience_symbols: LONG_SYMBOLS,
                     tracked: None,
                 };
                 for v in first_window..=w {
                     self.gate.accumulate(v, detector.floor, &mut open.spectrum);
+                    if d == 0 {
+                        self.gate.accumulate(v, Floor::Flat, &mut open.flat);
+                    }
                     open.windows += 1;
                 }
                 detector.open = Some(open);
@@ -255,6 +302,9 @@ impl BurstReceiver {
         }
         if open.tracked.is_none() && open.windows < AVERAGED_WINDOWS {
             self.gate.accumulate(w, detector.floor, &mut open.spectrum);
+            if d == 0 {
+                self.gate.accumulate(w, Floor::Flat, &mut open.flat);
+            }
             open.windows += 1;
         }
         let closed = w - open.last_window >= HANGOVER;
@@ -262,7 +312,7 @@ impl BurstReceiver {
             self.track(d, w, closed, last, out);
         } else if closed {
             self.examine(d, false, last, out);
-        } else if w as f64 * hop - open.from > LONG_SYMBOLS * self.samples_per_symbol {
+        } else if w as f64 * hop - open.from > open.patience_symbols * self.samples_per_symbol {
             self.examine(d, true, last, out);
         }
     }
@@ -290,21 +340,30 @@ impl BurstReceiver {
         let to = open.last_window as f64 * hop + self.gate.length() as f64;
         let from = open.from;
         let sps = self.samples_per_symbol;
-        let estimate = self.gate.estimate(&open.spectrum, open.windows);
+        let estimates = self.gate.estimates(&open.spectrum, open.windows);
+        if unfinished && estimates.len() > 1 && open.patience_symbols < CROWDED_SYMBOLS {
+            open.patience_symbols = CROWDED_SYMBOLS;
+            self.detectors[d].open = Some(open);
+            return;
+        }
         if d == 1 && self.is_covered(from, to) {
             if unfinished {
                 open.from = to;
                 open.spectrum.clear();
+                open.flat.clear();
                 open.windows = 0;
                 self.detectors[d].open = Some(open);
             }
             return;
         }
+        // A floor per bin that has risen in the presence of a signal distorts its spectrum.
+        let other = self.gate.estimates(&open.flat, open.windows).first().map(|e| e.frequency);
         let mut rest = None;
         // A burst that fills its stretch to the brim may have been cut by a floor that has risen in
         // its presence: then the other gate is to look at it, too.
         let mut whole = true;
-        if let Some(estimate) = estimate {
+        for (number, estimate) in estimates.into_iter().enumerate() {
+            self.interpolator.set_narrow(estimate.crowded);
             let carrier = Carrier { at: from, phase: 0.0, frequency: estimate.frequency };
             let end = self.visible_end(last);
             // Energies from a margin before to a margin after.
@@ -318,7 +377,8 @@ impl BurstReceiver {
             };
             self.interpolator.grid(view, carrier, a, sps / 2.0, 2 * symbols, &mut self.grid);
             energies(&self.grid, &mut self.energy);
-            let levels = levels(&self.energy);
+            let floor = self.gate.noise(carrier.frequency) * self.interpolator.noise_gain();
+            let levels = levels(&self.energy, floor);
             let mut bursts: Vec<(f64, f64)> = match levels {
                 Some(levels) => segments(&self.energy, levels)
                     .into_iter()
@@ -326,6 +386,26 @@ impl BurstReceiver {
                     .collect(),
                 None => Vec::new(),
             };
+            // A weaker signal beside the strongest has bursts of its own, or there is none.
+            if number > 0 {
+                for i in 0..bursts.len() {
+                    let before = if i > 0 { bursts[i - 1].1 } else { f64::NEG_INFINITY };
+                    let after = bursts.get(i + 1).map_or(f64::INFINITY, |burst| burst.0);
+                    let spread = if estimate.h >= 0.8 { Spread::Lines } else { Spread::Narrow };
+                    let around = (before, after);
+                    self.demodulate(
+                        bursts[i],
+                        around,
+                        (carrier, None),
+                        spread,
+                        None,
+                        false,
+                        end,
+                        out,
+                    );
+                }
+                continue;
+            }
             let brim = 8.0 * sps;
             whole = bursts.first().is_some_and(|burst| burst.0 > a + brim)
                 && bursts.last().is_some_and(|burst| burst.1 < b - brim);
@@ -336,6 +416,9 @@ impl BurstReceiver {
                 open.sustained = true;
                 self.detectors[d].open = Some(open);
                 return;
+            }
+            if bursts.is_empty() && is_impulse(&self.energy) {
+                break;
             }
             if bursts.is_empty() {
                 bursts.push((from.max(a), to.min(b)));
@@ -353,7 +436,7 @@ impl BurstReceiver {
                 let tracked = self.demodulate(
                     burst,
                     (before, after),
-                    carrier,
+                    (carrier, other),
                     spread,
                     levels,
                     goes_on,
@@ -372,7 +455,9 @@ impl BurstReceiver {
         if unfinished {
             open.from = to;
             open.spectrum.clear();
+            open.flat.clear();
             open.windows = 0;
+            open.patience_symbols = LONG_SYMBOLS;
             open.tracked = rest.map(Box::new);
             self.detectors[d].open = Some(open);
         }
@@ -385,7 +470,7 @@ impl BurstReceiver {
         &mut self,
         burst: (f64, f64),
         (before, after): (f64, f64),
-        carrier: Carrier,
+        (mut carrier, other): (Carrier, Option<f64>),
         spread: Spread,
         levels: Option<Levels>,
         goes_on: bool,
@@ -403,7 +488,7 @@ impl BurstReceiver {
             first: self.first as i64,
             samples: &self.samples[..(end - self.first) as usize],
         };
-        let mut acquire = |spread| {
+        let mut acquire = |carrier, spread| {
             self.acquisition.acquire(
                 &mut self.interpolator,
                 view,
@@ -413,16 +498,43 @@ impl BurstReceiver {
                 spread,
             )
         };
-        let mut found = acquire(spread)?;
+        let mut found = acquire(carrier, spread)?;
         // A signal with S/(S+N) of the samples' power explains that much of it, or the gate was
         // wrong about its carrier.
         let share = levels.map_or(0.6, |l| 1.0 - 1.0 / f64::from(l.ratio));
-        if found.quality < 0.9 * share.sqrt()
-            && let Some(again) = acquire(Spread::Anywhere)
+        let wanted = if share > STRONG_SHARE { 0.945 } else { 0.9 } * share.sqrt();
+        let mut credit = self.credit;
+        if found.quality < wanted
+            && credit >= 1.0
+            && let Some(other) = other.map(|f| carrier.moved(carrier.at, f))
+            && ((other.frequency - carrier.frequency) * sps).abs() > OTHER_BAUD
+            && let Some(again) = acquire(other, spread)
             && again.quality > found.quality
         {
-            found = again;
+            (found, carrier) = (again, other);
         }
+        if found.quality < wanted && other.is_some() {
+            credit -= 1.0;
+        }
+        for spread in [Spread::Anywhere, Spread::Clock] {
+            if levels.is_none() && spread == Spread::Clock {
+                continue;
+            }
+            let price = if spread == Spread::Clock { CLOCK_ATTEMPTS } else { 1.0 };
+            if found.quality >= wanted || credit < price {
+                continue;
+            }
+            if let Some(again) = acquire(carrier, spread)
+                && again.quality > found.quality
+            {
+                found = again;
+            }
+            if found.quality < wanted {
+                credit -= price;
+            }
+        }
+        // What has led to something costs nothing.
+        self.credit = if found.quality < wanted { credit } else { self.credit };
         if found.quality < LEAST_QUALITY {
             return None;
         }
@@ -445,6 +557,7 @@ impl BurstReceiver {
             doubt: 0.0,
             doubt_from: burst.0,
             given: 0,
+            narrow: self.interpolator.is_narrow(),
         };
         if goes_on {
             return Some(tracked);
@@ -464,6 +577,7 @@ impl BurstReceiver {
     fn track(&mut self, d: usize, w: u64, closed: bool, last: bool, out: &mut Vec<SoftBlock>) {
         let Some(mut open) = self.detectors[d].open.take() else { return };
         let Some(mut tracked) = open.tracked.take() else { return };
+        self.interpolator.set_narrow(tracked.narrow);
         let hop = self.gate.hop() as f64;
         let sps = self.samples_per_symbol;
         let end = self.visible_end(last);
@@ -493,10 +607,14 @@ impl BurstReceiver {
                         tracked.doubt = 0.0;
                         tracked.doubt_from = from + k as f64 * sps;
                     }
+                    // The next burst may begin in the same block.
+                    if tracked.doubt > MOST_DOUBT {
+                        break;
+                    }
                 }
             }
             tracked.tracker.advance(&mut self.interpolator, view);
-            if tracked.doubt > 20.0 {
+            if tracked.doubt > MOST_DOUBT {
                 ended = Some(tracked.doubt_from);
                 break;
             }
@@ -527,6 +645,7 @@ impl BurstReceiver {
             open.from = stop;
             open.first_window = (stop / hop) as u64;
             open.spectrum.clear();
+            open.flat.clear();
             open.windows = 0;
             self.detectors[d].open = Some(open);
         }
@@ -659,6 +778,8 @@ impl Demodulator for BurstReceiver {
         self.received = 0;
         self.decided = 0;
         self.gate.reset();
+        self.spurs.reset();
+        self.credit = MOST_CREDIT;
         for detector in &mut self.detectors {
             detector.recent.clear();
             detector.open = None;

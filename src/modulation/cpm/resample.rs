@@ -18,6 +18,11 @@ const PHASES: usize = 64;
 
 /// One-sided bandwidth of the low-pass in units of the symbol rate.
 const CUTOFF_BAUD: f64 = 1.25;
+/// That of the narrow one, which keeps a strong neighbour out: flat up to 0.75, closed from 1.0 on.
+const NARROW_BAUD: f64 = 0.875;
+/// Taps at five samples a symbol, of either.
+const TAPS: f64 = 24.0;
+const NARROW_TAPS: f64 = 64.0;
 
 /// A carrier to be removed: phase (cycles) at an instant (samples) and frequency (cycles a sample).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,11 +66,22 @@ pub(super) struct Grid {
     pub im: Vec<f32>,
 }
 
-/// Polyphase low-pass and interpolator (Kaiser-windowed sinc).
+/// Taps of a polyphase low-pass (Kaiser-windowed sinc).
 #[derive(Debug, Clone)]
-pub(super) struct Interpolator {
+struct LowPass {
     taps: usize,
     table: Vec<f32>,
+    /// Power of white noise behind it over that before it.
+    noise_gain: f32,
+}
+
+/// Polyphase low-pass and interpolator.
+#[derive(Debug, Clone)]
+pub(super) struct Interpolator {
+    wide: LowPass,
+    narrow: LowPass,
+    /// Whether the narrow one is in use.
+    is_narrow: bool,
     mixed_re: Vec<f32>,
     mixed_im: Vec<f32>,
 }
@@ -81,14 +97,15 @@ fn bessel_i0(x: f64) -> f64 {
     sum
 }
 
-impl Interpolator {
-    /// For a number of samples per symbol.
-    pub fn new(samples_per_symbol: f64) -> Self {
-        let taps = ((24.0 * samples_per_symbol / 5.0 / 8.0).round() as usize).max(3) * 8;
-        let cutoff = (CUTOFF_BAUD / samples_per_symbol).min(0.45);
+impl LowPass {
+    /// With so many taps at five samples a symbol, and a cutoff in units of the symbol rate.
+    fn new(samples_per_symbol: f64, taps: f64, cutoff_baud: f64) -> Self {
+        let taps = ((taps * samples_per_symbol / 5.0 / 8.0).round() as usize).max(3) * 8;
+        let cutoff = (cutoff_baud / samples_per_symbol).min(0.45);
         let half = taps as f64 / 2.0;
         let beta = 5.0;
         let mut table = vec![0f32; (PHASES + 1) * taps];
+        let mut noise_gain = 0.0;
         for phase in 0..=PHASES {
             let row: Vec<f64> = (0..taps)
                 .map(|i| {
@@ -108,13 +125,46 @@ impl Interpolator {
             for (i, v) in row.iter().enumerate() {
                 table[phase * taps + i] = (v / sum) as f32;
             }
+            noise_gain = row.iter().map(|v| (v / sum).powi(2)).sum();
         }
-        Self { taps, table, mixed_re: Vec::new(), mixed_im: Vec::new() }
+        Self { taps, table, noise_gain: noise_gain as f32 }
+    }
+}
+
+impl Interpolator {
+    /// For a number of samples per symbol.
+    pub fn new(samples_per_symbol: f64) -> Self {
+        Self {
+            wide: LowPass::new(samples_per_symbol, TAPS, CUTOFF_BAUD),
+            narrow: LowPass::new(samples_per_symbol, NARROW_TAPS, NARROW_BAUD),
+            is_narrow: false,
+            mixed_re: Vec::new(),
+            mixed_im: Vec::new(),
+        }
     }
 
-    /// Samples needed after the last point.
+    /// Chooses the narrow low-pass, or the wide one.
+    pub fn set_narrow(&mut self, narrow: bool) {
+        self.is_narrow = narrow;
+    }
+
+    /// Whether the narrow low-pass is in use.
+    pub fn is_narrow(&self) -> bool {
+        self.is_narrow
+    }
+
+    fn low_pass(&self) -> &LowPass {
+        if self.is_narrow { &self.narrow } else { &self.wide }
+    }
+
+    /// Power of white noise in the points over that in the samples.
+    pub fn noise_gain(&self) -> f32 {
+        self.low_pass().noise_gain
+    }
+
+    /// Samples needed after the last point, whichever low-pass is in use.
     pub fn reach(&self) -> f64 {
-        self.taps as f64 / 2.0 + 1.0
+        self.narrow.taps as f64 / 2.0 + 1.0
     }
 
     /// Fills `out` with `points` points at `start + i · step` (channel samples), carrier removed.
@@ -135,7 +185,7 @@ impl Interpolator {
         if points == 0 {
             return;
         }
-        let half = self.taps as i64 / 2;
+        let half = self.low_pass().taps as i64 / 2;
         let first = start.floor() as i64 - half;
         let last = (start + step * points as f64).ceil() as i64 + half + 1;
         let length = (last - first).max(0) as usize;
@@ -156,9 +206,10 @@ impl Interpolator {
             &mut self.mixed_re[(a - first) as usize..(b - first) as usize],
             &mut self.mixed_im[(a - first) as usize..(b - first) as usize],
         );
+        let low_pass = self.low_pass();
         let work = Filtering {
-            taps: self.taps,
-            table: &self.table,
+            taps: low_pass.taps,
+            table: &low_pass.table,
             re: &self.mixed_re,
             im: &self.mixed_im,
             start: start - (first + half - 1) as f64,

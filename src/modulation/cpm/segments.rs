@@ -20,6 +20,16 @@ const LEAST_RATIO: f32 = 1.35;
 /// burst would not outweigh `2 ln r`.
 const LEAST_NOISE: f32 = 1e-6;
 
+/// Ratio beyond which a burst counts as no stronger: a strong one may fade by 12 dB and is still there.
+const MOST_RATIO: f32 = 12.0;
+
+/// Where the quietest blocks lie so far above the noise floor they hold no noise but bursts.
+const NO_NOISE: f32 = 2.5;
+
+/// Longest impulse, in symbols, and how far it stands out at least.
+const IMPULSE_SYMBOLS: usize = 12;
+const IMPULSE_RATIO: f32 = 30.0;
+
 /// The levels of noise and burst in a stretch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Levels {
@@ -32,8 +42,9 @@ pub(super) struct Levels {
 impl Levels {
     /// Evidence for a burst in one symbol of mean energy `e`.
     pub fn evidence(&self, e: f32) -> f32 {
-        let x = (e / self.noise - e / (self.noise * self.ratio)).min(20.0);
-        2.0 * x - 2.0 * self.ratio.ln()
+        let ratio = self.ratio.min(MOST_RATIO);
+        let x = (e / self.noise - e / (self.noise * ratio)).min(20.0);
+        2.0 * x - 2.0 * ratio.ln()
     }
 }
 
@@ -48,9 +59,22 @@ pub(super) fn energies(grid: &Grid, out: &mut Vec<f32>) {
     );
 }
 
+/// Whether a few symbols hold most of what stands out: an impulse, which no signal is.
+pub(super) fn is_impulse(energies: &[f32]) -> bool {
+    if energies.len() < 4 * IMPULSE_SYMBOLS {
+        return false;
+    }
+    let mut sorted = energies.to_vec();
+    sorted.sort_unstable_by(f32::total_cmp);
+    let median = sorted[sorted.len() / 2];
+    let excess = |part: &[f32]| part.iter().map(|e| (e - median).max(0.0)).sum::<f32>();
+    let loudest = &sorted[sorted.len() - IMPULSE_SYMBOLS..];
+    loudest[IMPULSE_SYMBOLS - 1] > IMPULSE_RATIO * median && excess(loudest) > 0.5 * excess(&sorted)
+}
+
 /// Estimates the levels from the energies of a stretch that holds noise and bursts; `None` if they
-/// do not differ enough.
-pub(super) fn levels(energies: &[f32]) -> Option<Levels> {
+/// do not differ enough. `floor`: energy of a sample of noise as the gate knows it; 0 if it does not.
+pub(super) fn levels(energies: &[f32], floor: f32) -> Option<Levels> {
     // Of n block means the smallest two lie below the mean, more so the more blocks there are: the
     // longer blocks of long stretches make up for it.
     let block = if energies.len() > 1500 { 48 } else { 24 };
@@ -66,7 +90,12 @@ pub(super) fn levels(energies: &[f32]) -> Option<Levels> {
     }
     means.sort_by(f32::total_cmp);
     let loudest = means[means.len() - 1];
-    let noise = ((means[0] + means[1]) * 0.5 * 1.12).max(LEAST_NOISE * loudest);
+    let mut noise = (means[0] + means[1]) * 0.5 * 1.12;
+    // Bursts that follow each other within less than a block leave none without a signal.
+    if floor > 0.0 && noise > NO_NOISE * floor {
+        noise = floor;
+    }
+    let noise = noise.max(LEAST_NOISE * loudest);
     let ratio = means[means.len() * 6 / 10] / noise;
     (ratio.is_finite() && ratio >= LEAST_RATIO).then_some(Levels { noise, ratio })
 }
@@ -123,7 +152,7 @@ mod tests {
                 level * 0.5 * (e(&mut rng) + e(&mut rng))
             })
             .collect();
-        let found = segments(&energies, levels(&energies).unwrap());
+        let found = segments(&energies, levels(&energies, 0.0).unwrap());
         assert_eq!(found.len(), 2);
         for ((a, b), (c, d)) in found.iter().zip(bursts) {
             assert!(a.abs_diff(c) < 12 && b.abs_diff(d) < 12, "{found:?}");
@@ -131,20 +160,54 @@ mod tests {
     }
 
     #[test]
+    fn bursts_close_together_are_parted_by_the_noise_floor() {
+        let energies: Vec<f32> = (0..1000).map(|k| if k % 250 < 16 { 1.0 } else { 13.0 }).collect();
+        assert!(levels(&energies, 0.0).is_some_and(|l| l.noise > 3.0));
+        let found = segments(&energies, levels(&energies, 1.0).unwrap());
+        assert_eq!(found, [(16, 250), (266, 500), (516, 750), (766, 1000)]);
+    }
+
+    #[test]
+    fn impulses_are_told_from_bursts() {
+        let energies = |burst: std::ops::Range<usize>, level: f32| -> Vec<f32> {
+            (0..400)
+                .map(|k| if burst.contains(&k) { level } else { 1.0 + 0.5 * (k % 3) as f32 })
+                .collect()
+        };
+        assert!(is_impulse(&energies(200..205, 1e4)));
+        assert!(!is_impulse(&energies(200..205, 3.0)));
+        assert!(!is_impulse(&energies(100..300, 1e4)));
+        assert!(!is_impulse(&[f32::NAN; 100]) && !is_impulse(&[]));
+    }
+
+    #[test]
+    fn a_burst_may_fade() {
+        // From 20 dB above the noise to 6 dB.
+        let energies: Vec<f32> = (0..1200)
+            .map(|k| match k {
+                100..700 => 101.0,
+                700..1100 => 5.0,
+                _ => 1.0,
+            })
+            .collect();
+        assert_eq!(segments(&energies, levels(&energies, 0.0).unwrap()), [(100, 1100)]);
+    }
+
+    #[test]
     fn a_burst_without_any_noise_is_found() {
         for silence in [0.0, 1e-12] {
             let energies: Vec<f32> =
                 (0..1000).map(|k| if (300..700).contains(&k) { 0.04 } else { silence }).collect();
-            let found = segments(&energies, levels(&energies).unwrap());
+            let found = segments(&energies, levels(&energies, 0.0).unwrap());
             assert_eq!(found, [(300, 700)]);
         }
     }
 
     #[test]
     fn noise_alone_and_nonsense_have_no_levels() {
-        assert!(levels(&[]).is_none());
-        assert!(levels(&[0.0; 500]).is_none());
-        assert!(levels(&[1.0; 500]).is_none());
-        assert!(levels(&[f32::NAN; 500]).is_none());
+        assert!(levels(&[], 0.0).is_none());
+        assert!(levels(&[0.0; 500], 0.0).is_none());
+        assert!(levels(&[1.0; 500], 0.0).is_none());
+        assert!(levels(&[f32::NAN; 500], 0.0).is_none());
     }
 }

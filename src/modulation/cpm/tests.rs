@@ -195,6 +195,67 @@ fn low_rates_in_a_wide_channel_and_close_bursts() {
 }
 
 #[test]
+fn clocks_two_percent_off_are_found() {
+    for clock_ppm in [20_000.0, -20_000.0] {
+        let errors = Link { clock_ppm, bursts: 4, seed: 5, ..LINK }.errors();
+        assert!(errors.iter().all(|e| *e <= 2), "{clock_ppm}: {errors:?}");
+    }
+}
+
+#[test]
+fn bursts_sixteen_symbols_apart_are_parted_even_while_tracked() {
+    for h in [0.5, 1.0] {
+        let errors = Link { h, gap_s: 16.0 / 9600.0, bursts: 14, seed: 6, ..LINK }.errors();
+        assert!(errors.iter().all(|e| *e <= 2), "{h}: {errors:?}");
+    }
+}
+
+#[test]
+fn a_signal_beside_one_twenty_decibels_stronger_is_received_with_it() {
+    let weak = Link { offset_hz: -7200.0, bursts: 5, gap_s: 0.07, seed: 7, ..LINK };
+    let strong =
+        Link { offset_hz: 7200.0, esn0_db: f64::INFINITY, gap_s: 0.1, bursts: 5, seed: 8, ..LINK };
+    let (mut x, weak_truth) = weak.signal();
+    let (y, strong_truth) = strong.signal();
+    x.resize(x.len().max(y.len()), Complex32::default());
+    for (x, y) in x.iter_mut().zip(&y) {
+        *x += y * 10.0;
+    }
+    let mut demodulator = receiver(9600.0, 12_000.0);
+    let mut out = Vec::new();
+    demodulator.push(&x, &mut out);
+    demodulator.finish(&mut out);
+    check_runs(&out);
+    for (truth, most) in [(strong_truth, 2), (weak_truth, 6)] {
+        for (start, bits) in &truth {
+            let errors = errors(&out, *start, RATE / 9600.0, bits);
+            assert!(errors <= most, "{start}: {errors}");
+        }
+    }
+}
+
+#[test]
+fn spurs_in_the_band_of_a_signal_do_no_harm() {
+    let link = Link { bursts: 12, gap_s: 0.12, seed: 9, ..LINK };
+    let (mut x, truth) = link.signal();
+    for (n, x) in x.iter_mut().enumerate() {
+        // 6 dB above the signal, 310 Hz beside its carrier.
+        let cycles = 310.0 / RATE * n as f64;
+        let (sin, cos) = (2.0 * std::f64::consts::PI * cycles.fract()).sin_cos();
+        *x += Complex32::new(cos as f32, sin as f32) * 0.04;
+    }
+    let mut demodulator = link.receiver();
+    let mut out = Vec::new();
+    demodulator.push(&x, &mut out);
+    demodulator.finish(&mut out);
+    check_runs(&out);
+    for (start, bits) in &truth {
+        let errors = errors(&out, *start, RATE / 9600.0, bits);
+        assert!(errors <= 2, "{start}: {errors}");
+    }
+}
+
+#[test]
 fn error_rate_is_near_theory() {
     // MLSE: 1.9 error events of two bits in 1000 symbols at 6 dB (union bound), so some 30 bits in
     // 8000; half as many again allowed.

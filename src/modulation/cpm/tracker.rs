@@ -28,7 +28,7 @@ const REFERENCE: usize = 8;
 const TIMING_GAIN: f64 = 0.15;
 const CLOCK_GAIN: f64 = 0.01;
 /// Largest relative deviation of the clock that is followed.
-const LARGEST_STRETCH: f64 = 0.007;
+const LARGEST_STRETCH: f64 = 0.025;
 /// The carrier is moved when the survivor's frequency exceeds this, radians per symbol.
 const RETUNE: f32 = 0.02;
 /// Blocks that follow before one is decided.
