@@ -224,7 +224,7 @@ mod tests {
                 turned[bit / 8] ^= 0x80 >> (bit % 8);
                 assert_eq!(value(&turned) ^ value(&bytes), syndrome, "{bit}");
             }
-            assert_eq!(crc.bit_syndromes(0), []);
+            assert!(crc.bit_syndromes(0).is_empty());
             assert_eq!(crc.bit_syndromes(field).len(), 8 * field);
         }
     }
