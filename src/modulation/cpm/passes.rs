@@ -10,9 +10,12 @@
 //! * amplitude and noise, block by block.
 //!
 //! With these removed the trellis runs again with a longer memory, forwards, and backwards in time:
-//! of `conj(s(-t))`, which is a signal of the same kind with its symbols in reverse, since
-//! `q(L - t) = 1/2 - q(t)`. The passes err in different places where the memory of one of them has
-//! not yet grown or is spoilt by noise.
+//! `conj(s(-t))` is a signal of the same kind with its symbols in reverse, since
+//! `q(L - t) = 1/2 - q(t)`. Each pass is at its worst where it begins, in the first symbols of the
+//! burst or in the last, where it has no phase reference yet; so the passes are cut in the middle
+//! and joined crosswise. Outwards, both halves begin in the middle with the reference grown long
+//! before, which is the best that there is to the first and last symbol. The other two halves err
+//! in other places.
 
 use std::f64::consts::{PI, TAU};
 
@@ -31,13 +34,29 @@ const INDEX_DEVIATION: f64 = 0.004;
 /// Increments of the carrier's phase that are farther than this from the fit are slips (radians).
 const SLIP: f64 = 1.0;
 
-/// In which direction the trellis runs.
+/// So many symbols before and after a burst there is silence.
+const QUIET_FROM: usize = 6;
+/// Symbols around the middle among which the passes are joined.
+const JOIN_WITHIN: usize = 128;
+/// Symbols on either side of the joint in which they have to agree.
+const JOIN_AGREES: usize = 8;
+
+/// How the passes in the two directions are joined in the middle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
-    /// Forwards in time.
-    Forwards,
-    /// Backwards in time.
-    Backwards,
+pub(super) enum Order {
+    /// Each half from the pass that comes from the middle: the trellis knows the carrier's phase
+    /// wherever it gets, to the first and the last symbol.
+    Outwards,
+    /// The other halves.
+    Inwards,
+}
+
+/// What a pass has decided.
+#[derive(Default)]
+struct Pass {
+    states: Vec<u8>,
+    reliability: Vec<f32>,
+    rivals: Vec<Rival>,
 }
 
 /// A burst that has been fitted, and the buffers for it.
@@ -55,10 +74,9 @@ pub(super) struct Passes {
     travelled: Vec<f32>,
     decisions: Vec<u8>,
     margins: Vec<[f32; STATES]>,
-    states: Vec<u8>,
-    reliability: Vec<f32>,
-    rivals: Vec<Rival>,
-    backwards: bool,
+    /// Forwards and backwards in time; both in the order of time.
+    passes: [Pass; 2],
+    joined: Pass,
 }
 
 /// Weighted least squares `y = a + b x`; `(a, b)`, b = 0 if the points do not tell.
@@ -89,13 +107,13 @@ fn solve(mut m: [[f64; 4]; 3]) -> Option<[f64; 3]> {
         if pivot.is_nan() || pivot.abs() < 1e-300 {
             return None;
         }
-        for r in 0..3 {
-            if r == i {
-                continue;
-            }
-            let factor = m[r][i] / pivot;
-            for c in i..4 {
-                m[r][c] -= factor * m[i][c];
+        let row = m[i];
+        for (r, other) in m.iter_mut().enumerate() {
+            if r != i {
+                let factor = other[i] / pivot;
+                for (v, w) in other.iter_mut().zip(row) {
+                    *v -= factor * w;
+                }
             }
         }
     }
@@ -170,7 +188,14 @@ impl Passes {
             });
         }
         self.branches = Some(StateBranches::new(&BranchTable::new(shape, self.h)));
-        self.backwards = false;
+        self.hush(a.saturating_sub(QUIET_FROM), (z + PULSE_SYMBOLS + QUIET_FROM).min(self.symbols));
+        self.run(0);
+        self.grid.re.reverse();
+        self.grid.im.reverse();
+        for im in &mut self.grid.im {
+            *im = -*im;
+        }
+        self.run(1);
         true
     }
 
@@ -281,6 +306,15 @@ impl Passes {
         }
     }
 
+    /// Silences what lies before symbol `from` and after symbol `to`: a trellis that comes in from
+    /// the noise would bring a reference full of it.
+    fn hush(&mut self, from: usize, to: usize) {
+        for part in [&mut self.grid.re, &mut self.grid.im] {
+            part[..from * BRANCH_SAMPLES].fill(0.0);
+            part[to * BRANCH_SAMPLES..].fill(0.0);
+        }
+    }
+
     fn levels(&self, symbols: std::ops::Range<usize>) -> Levels {
         let mut levels = Levels::default();
         for k in symbols {
@@ -306,18 +340,9 @@ impl Passes {
             .unwrap_or((self.amplitude, 1e-3))
     }
 
-    /// Runs the trellis over the fitted burst and appends its blocks, forwards in either case.
-    pub fn run(&mut self, direction: Direction, out: &mut Vec<Decided>) {
+    /// Runs the trellis over the grid, which is backwards for pass 1.
+    fn run(&mut self, pass: usize) {
         let Some(branches) = &self.branches else { return };
-        let backwards = direction == Direction::Backwards;
-        if backwards != self.backwards {
-            self.grid.re.reverse();
-            self.grid.im.reverse();
-            for im in &mut self.grid.im {
-                *im = -*im;
-            }
-            self.backwards = backwards;
-        }
         let n = self.symbols;
         self.decisions.clear();
         self.decisions.resize(n, 0);
@@ -330,45 +355,130 @@ impl Passes {
             &mut self.decisions,
             &mut self.margins,
         );
-        trace_back(&self.decisions, trellis.best_state(), &mut self.states);
-        let count = self.blocks.len();
         let ceiling = 8.0 * self.amplitude as f32;
-        let event_ceiling = event_ceiling((0..count).map(|b| self.quality(b)));
-        let mut reliability = std::mem::take(&mut self.reliability);
-        let mut rivals = std::mem::take(&mut self.rivals);
+        let event_ceiling = event_ceiling((0..self.blocks.len()).map(|b| self.quality(b)));
+        let Pass { states, reliability, rivals } = &mut self.passes[pass];
+        trace_back(&self.decisions, trellis.best_state(), states);
         soft_decisions(
             &self.decisions,
             &self.margins,
-            &self.states,
+            states,
             (ceiling, event_ceiling),
             false,
-            &mut reliability,
-            &mut rivals,
+            reliability,
+            rivals,
         );
-        if backwards {
-            // Symbol k is the newest of the reversed branch n - L - k.
-            let shift = PULSE_SYMBOLS - 1;
-            self.states.truncate(n - shift);
-            self.states.reverse();
-            self.states.resize(n, 0);
-            reliability.truncate(n - shift);
-            reliability.reverse();
-            reliability.resize(n, 0.0);
-            rivals.retain(|r| r.last() < n - shift);
-            for r in &mut rivals {
-                let length = r.last() - r.first;
-                r.first = n - shift - 1 - r.last();
-                r.pattern = r.pattern.reverse_bits() >> (63 - length);
-            }
-            rivals.sort_by_key(Rival::last);
+        if pass == 0 {
+            return;
         }
-        let path =
-            Path { base: 0, states: &self.states, reliability: &reliability, rivals: &rivals };
-        for b in 0..count {
+        // Symbol k is the newest of the reversed branch n - L - k.
+        let count = n.saturating_sub(PULSE_SYMBOLS - 1);
+        states.truncate(count);
+        states.reverse();
+        states.resize(n, 0);
+        reliability.truncate(count);
+        reliability.reverse();
+        reliability.resize(n, 0.0);
+        rivals.retain(|r| r.last() < count);
+        for r in rivals.iter_mut() {
+            let (first, last) = (r.first, r.last());
+            r.first = count - 1 - last;
+            r.pattern = r.pattern.reverse_bits() >> (63 - (last - first));
+        }
+        rivals.sort_by_key(Rival::last);
+    }
+
+    /// The symbol, near the middle, around which both passes are surest and agree.
+    fn joint(&self) -> usize {
+        let middle = self.symbols / 2;
+        let reach = JOIN_WITHIN.min(middle.saturating_sub(2 * JOIN_AGREES));
+        let [a, b] = &self.passes;
+        let mut best = (-1.0, middle);
+        for m in middle - reach..middle + reach {
+            let around = m.saturating_sub(JOIN_AGREES)..(m + JOIN_AGREES).min(self.symbols);
+            let mut least = f32::INFINITY;
+            for k in around {
+                let agree = (a.states[k] ^ b.states[k]) & 1 == 0;
+                least = least.min(if agree { a.reliability[k].min(b.reliability[k]) } else { 0.0 });
+            }
+            if least > best.0 {
+                best = (least, m);
+            }
+        }
+        best.1
+    }
+
+    /// Appends the symbols of both passes, joined in the middle.
+    pub fn give(&mut self, order: Order, out: &mut Vec<Decided>) {
+        let joint = self.joint();
+        let [forwards, backwards] = &self.passes;
+        let (early, late) = match order {
+            Order::Outwards => (backwards, forwards),
+            Order::Inwards => (forwards, backwards),
+        };
+        let mut joined = std::mem::take(&mut self.joined);
+        let Pass { states, reliability, rivals } = &mut joined;
+        states.clear();
+        states.extend_from_slice(&early.states[..joint]);
+        states.extend_from_slice(&late.states[joint..]);
+        reliability.clear();
+        reliability.extend_from_slice(&early.reliability[..joint]);
+        reliability.extend_from_slice(&late.reliability[joint..]);
+        rivals.clear();
+        rivals.extend(early.rivals.iter().filter(|r| r.last() < joint));
+        let ends = |r: &&Rival| r.last() >= joint && r.first + JOIN_AGREES >= joint;
+        rivals.extend(late.rivals.iter().filter(ends));
+        let path = Path { base: 0, states, reliability, rivals };
+        for b in 0..self.blocks.len() {
             let range = b * BLOCK..(b + 1) * BLOCK;
             out.push(Decided::new(&self.blocks[b], self.quality(b), path, range));
         }
-        self.reliability = reliability;
-        self.rivals = rivals;
+        self.joined = joined;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_equations_are_solved() {
+        let points = [(0.0, 1.0, 1.0), (1.0, 3.0, 2.0), (2.0, 5.0, 0.5), (3.0, 99.0, 0.0)];
+        let (a, b) = line(points.iter().copied()).unwrap();
+        assert!((a - 1.0).abs() < 1e-12 && (b - 2.0).abs() < 1e-12);
+        assert_eq!(line([(2.0, 5.0, 1.0)].iter().copied()), Some((5.0, 0.0)));
+        assert!(line([].iter().copied()).is_none());
+        assert!(line([(0.0, f64::NAN, 1.0)].iter().copied()).is_none());
+        let x = solve([[4.0, 1.0, 0.0, 6.0], [1.0, 3.0, 1.0, 10.0], [0.0, 1.0, 2.0, 8.0]]).unwrap();
+        for (x, expected) in x.iter().zip([1.0, 2.0, 3.0]) {
+            assert!((x - expected).abs() < 1e-12);
+        }
+        assert!(solve([[0.0; 4]; 3]).is_none());
+        assert!(solve([[f64::NAN; 4]; 3]).is_none());
+    }
+
+    #[test]
+    fn carrier_drift_and_index_are_found_in_the_sums() {
+        // Phase of the decisions removed: what is left turns by the carrier and, with every symbol,
+        // by the error of the index.
+        let (f, rate, index) = (3e-3, 2e-6, 0.006);
+        let symbols = 900;
+        let mut passes = Passes { symbols, h: 0.5, ..Passes::default() };
+        let mut seed = 1u32;
+        let mut sum = 0.0f64;
+        for k in 0..symbols {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            sum += if seed >> 31 == 1 { 1.0 } else { -1.0 };
+            let t = k as f64 - symbols as f64 / 2.0;
+            let phase = TAU * (f * t + rate * t * t / 2.0) + PI * index * sum;
+            passes.prompt.push((phase.cos() as f32, phase.sin() as f32));
+            passes.travelled.push(sum as f32);
+        }
+        let (found, slope) = passes.fit_carrier(0, symbols);
+        assert!((found - f).abs() < 1e-4, "{found}");
+        assert!((slope - rate).abs() < 6e-7, "{slope}");
+        // Pulled towards the index of the acquisition.
+        assert!((passes.h - 0.506).abs() < 2e-3, "{}", passes.h);
     }
 }

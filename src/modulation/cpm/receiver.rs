@@ -11,7 +11,7 @@ use num_complex::Complex32;
 
 use super::acquisition::{Acquisition, LEAST_SYMBOLS, Spread};
 use super::gate::{Floor, Gate};
-use super::passes::{Direction, Passes};
+use super::passes::{Order, Passes};
 use super::resample::{Carrier, Grid, Interpolator, Stretch};
 use super::segments::{Levels, energies, levels, segments};
 use super::tracker::{BLOCK, Decided, Tracker};
@@ -516,14 +516,14 @@ impl BurstReceiver {
         if again && one_pass {
             // The same decisions, on a better fit.
             pieces.clear();
-            self.passes.run(Direction::Forwards, &mut pieces);
+            self.passes.give(Order::Outwards, &mut pieces);
         }
         self.give(&mut run, &mut pieces, last_wanted, out);
         self.end_run(run, last_wanted, out);
         if again && !one_pass {
-            for direction in [Direction::Forwards, Direction::Backwards] {
+            for order in [Order::Outwards, Order::Inwards] {
                 let mut run = Run::begin(&mut self.next_run, skipped);
-                self.passes.run(direction, &mut pieces);
+                self.passes.give(order, &mut pieces);
                 self.give(&mut run, &mut pieces, last_wanted, out);
                 self.end_run(run, last_wanted, out);
             }

@@ -65,7 +65,7 @@ impl Memory {
     /// Survives residual errors of frequency (0.01 cycles a symbol), index and Doppler rate.
     pub const TRACKING: Self = Self { beta: 0.90, gain: 0.0025 };
     /// For a signal whose carrier, clock and index have been fitted.
-    pub const FITTED: Self = Self { beta: 0.95, gain: 0.0006 };
+    pub const FITTED: Self = Self { beta: 0.97, gain: 0.0002 };
     /// For hypotheses that are 0.02 baud apart.
     pub const COARSE: Self = Self { beta: 0.80, gain: 0.01 };
 }
