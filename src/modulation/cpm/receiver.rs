@@ -12,7 +12,9 @@ use num_complex::Complex32;
 use super::acquisition::{Acquisition, LEAST_SYMBOLS, Spread};
 use super::gate::{Floor, Gate};
 use super::passes::{Order, Passes};
-use super::resample::{Carrier, Grid, Interpolator, Stretch};
+use super::resample::{
+    Carrier, FITTED_CUTOFF_BAUD, Grid, Interpolator, SEARCH_CUTOFF_BAUD, Stretch,
+};
 use super::segments::{Levels, energies, levels, segments};
 use super::tracker::{BLOCK, Decided, Tracker};
 use crate::effort::Effort;
@@ -125,6 +127,8 @@ pub(super) struct BurstReceiver {
     samples_per_symbol: f64,
     gate: Gate,
     interpolator: Interpolator,
+    /// For fitted passes.
+    fine: Interpolator,
     acquisition: Acquisition,
     /// Samples from `first` on.
     samples: Vec<Complex32>,
@@ -199,7 +203,8 @@ impl BurstReceiver {
             search,
             samples_per_symbol,
             gate,
-            interpolator: Interpolator::new(samples_per_symbol),
+            interpolator: Interpolator::new(samples_per_symbol, SEARCH_CUTOFF_BAUD),
+            fine: Interpolator::new(samples_per_symbol, FITTED_CUTOFF_BAUD),
             acquisition: Acquisition::new(),
             samples: Vec::new(),
             first: 0,
@@ -511,7 +516,7 @@ impl BurstReceiver {
         let mut pieces = std::mem::take(&mut self.pieces);
         tracker.finish(&mut pieces);
         let again = wrong_symbols(&pieces, burst) > LEAST_DOUBT
-            && self.passes.fit(&mut self.interpolator, view, &tracker, shape, burst);
+            && self.passes.fit(&mut self.fine, view, &tracker, shape, burst);
         let one_pass = self.search.effort == Effort::OnePass;
         if again && one_pass {
             // The same decisions, on a better fit.

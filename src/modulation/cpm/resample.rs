@@ -16,8 +16,12 @@ pub(super) const GRID: usize = 8;
 /// Fractional positions tabulated per sample; the nearest is taken.
 const PHASES: usize = 64;
 
-/// One-sided bandwidth of the low-pass in units of the symbol rate.
-const CUTOFF_BAUD: f64 = 1.25;
+/// One-sided bandwidth of the low-pass in units of the symbol rate: for the search, where what
+/// explains the signal is weighed against all that comes through, ...
+pub(super) const SEARCH_CUTOFF_BAUD: f64 = 1.25;
+/// ... and for fitted passes: four samples a symbol allow no more, and less costs 0.25 dB of the
+/// signal at h = 1 with rectangular pulses, and whiteness of the noise.
+pub(super) const FITTED_CUTOFF_BAUD: f64 = 1.6;
 
 /// A carrier to be removed: phase (cycles) at an instant (samples) and frequency (cycles a sample).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -82,10 +86,10 @@ fn bessel_i0(x: f64) -> f64 {
 }
 
 impl Interpolator {
-    /// For a number of samples per symbol.
-    pub fn new(samples_per_symbol: f64) -> Self {
+    /// For a number of samples per symbol, with a low-pass of this bandwidth.
+    pub fn new(samples_per_symbol: f64, cutoff_baud: f64) -> Self {
         let taps = ((24.0 * samples_per_symbol / 5.0 / 8.0).round() as usize).max(3) * 8;
-        let cutoff = (CUTOFF_BAUD / samples_per_symbol).min(0.45);
+        let cutoff = (cutoff_baud / samples_per_symbol).min(0.45);
         let half = taps as f64 / 2.0;
         let beta = 5.0;
         let mut table = vec![0f32; (PHASES + 1) * taps];
