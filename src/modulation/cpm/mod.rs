@@ -15,9 +15,11 @@
 //! *Noncoherent sequence detection*, IEEE Trans. Commun. 47 (1999) 1376; CCSDS 413.0-G.
 
 mod acquisition;
+mod events;
 mod gate;
 mod lanes;
 mod modulator;
+mod passes;
 mod pulse;
 mod receiver;
 mod resample;
@@ -99,12 +101,14 @@ fn demodulators(
         min_rate_hz,
         max_rate_hz: 1.6 * min_rate_hz,
     };
+    let effort = reception.effort;
     let make = move |sample_rate_hz: f64| -> Box<dyn crate::modulation::Demodulator> {
         Box::new(BurstReceiver::new(Search {
             sample_rate_hz,
             symbol_rate_bd: rate,
             search_hz,
             half_bandwidth_hz,
+            effort,
         }))
     };
     let mut plans = vec![DemodulatorPlan { channel, make: Box::new(make) }];

@@ -11,11 +11,13 @@ use num_complex::Complex32;
 
 use super::acquisition::{Acquisition, LEAST_SYMBOLS, Spread};
 use super::gate::{Floor, Gate};
-use super::resample::{Carrier, Grid, Interpolator, Stretch};
+use super::passes::{Order, Passes};
+use super::resample::{Band, Carrier, Grid, Interpolator, Stretch};
 use super::segments::{Levels, energies, is_impulse, levels, segments};
 use super::spurs::SpurRemover;
 use super::tracker::{BLOCK, Decided, Tracker};
-use crate::modulation::{Demodulator, Mapping, SoftBlock};
+use crate::effort::Effort;
+use crate::modulation::{Demodulator, ErrorEvent, Mapping, SoftBlock};
 
 /// The gate opens and closes at these many standard deviations of noise, where it has few places
 /// to look at.
@@ -35,6 +37,10 @@ const MARGIN_SYMBOLS: f64 = 64.0;
 const LEAD_SYMBOLS: f64 = 32.0;
 /// Symbols given out before and after a burst.
 const SPARE_SYMBOLS: f64 = 16.0;
+/// Expected number of wrong events in a burst above which there are further passes.
+const LEAST_DOUBT: f64 = 1e-3;
+/// Symbols at the edges of a burst that count for nothing there.
+const EDGE_SYMBOLS: f64 = 8.0;
 /// Metric over root mean square below which there is nothing but noise.
 const LEAST_QUALITY: f64 = 0.60;
 /// Carriers further apart than this, in symbol rates, are worth another acquisition.
@@ -72,14 +78,32 @@ pub(super) struct Search {
     pub search_hz: f64,
     /// The channel is flat within ± this.
     pub half_bandwidth_hz: f64,
+    /// How far to go for a frame.
+    pub effort: Effort,
+}
+
+/// Soft symbols that are being given out.
+struct Run {
+    number: u64,
+    /// Symbols of the tracker before this one are not given out.
+    skipped: usize,
+    /// Symbols given out.
+    given: u64,
+}
+
+impl Run {
+    /// The run with the next number.
+    fn begin(next: &mut u64, skipped: usize) -> Self {
+        let number = *next;
+        *next += 1;
+        Self { number, skipped, given: 0 }
+    }
 }
 
 /// A signal that is being tracked.
 struct Tracked {
     tracker: Tracker,
-    run: u64,
-    /// Symbols of the tracker before this one are not given out.
-    first_symbol: usize,
+    run: Run,
     levels: Option<Levels>,
     /// Where the burst begins beyond doubt.
     certain_from: f64,
@@ -87,9 +111,8 @@ struct Tracked {
     doubt: f32,
     /// Where the evidence against began.
     doubt_from: f64,
-    given: u64,
-    /// The narrow low-pass is in use.
-    narrow: bool,
+    /// The low-pass that it is received with.
+    band: Band,
 }
 
 /// A stretch in which the gate is open.
@@ -145,6 +168,40 @@ pub(super) struct BurstReceiver {
     grid: Grid,
     energy: Vec<f32>,
     pieces: Vec<Decided>,
+    passes: Passes,
+}
+
+/// An event without the symbols before `skipped`, which are not given out; positions count from
+/// there. `None` if nothing is left, if it ends at `end` or later, or if its cost says nothing.
+fn cut(event: ErrorEvent, skipped: u64, end: u64) -> Option<ErrorEvent> {
+    let before = skipped.saturating_sub(event.first_symbol);
+    let pattern = event.pattern.checked_shr(before.try_into().ok()?)?;
+    let last = 63u64.checked_sub(pattern.leading_zeros().into())?;
+    let shift = pattern.trailing_zeros();
+    let first = event.first_symbol + before - skipped;
+    let told = first + last < end && !event.cost.is_nan();
+    told.then(|| ErrorEvent {
+        first_symbol: first + u64::from(shift),
+        pattern: pattern >> shift,
+        cost: event.cost,
+    })
+}
+
+/// Events that are expected to have been decided wrongly within a burst.
+fn wrong_symbols(pieces: &[Decided], burst: (f64, f64)) -> f64 {
+    let mut sum = 0.0;
+    for piece in pieces {
+        let symbol = piece.samples_per_symbol;
+        let at = |k: u64| piece.first_sample + (k as f64 - piece.first_symbol as f64) * symbol;
+        let (first, last) = (burst.0 + EDGE_SYMBOLS * symbol, burst.1 - EDGE_SYMBOLS * symbol);
+        for event in &piece.events {
+            let end = event.first_symbol + u64::from(63 - event.pattern.leading_zeros().min(63));
+            if at(event.first_symbol) > first && at(end) < last {
+                sum += f64::from((-event.cost).exp().ln_1p());
+            }
+        }
+    }
+    sum
 }
 
 impl BurstReceiver {
@@ -185,6 +242,7 @@ impl BurstReceiver {
             grid: Grid::default(),
             energy: Vec::new(),
             pieces: Vec::new(),
+            passes: Passes::default(),
         }
     }
 
@@ -363,7 +421,8 @@ impl BurstReceiver {
         // its presence: then the other gate is to look at it, too.
         let mut whole = true;
         for (number, estimate) in estimates.into_iter().enumerate() {
-            self.interpolator.set_narrow(estimate.crowded);
+            let band = if estimate.crowded { Band::Narrow } else { Band::Search };
+            self.interpolator.set_band(band);
             let carrier = Carrier { at: from, phase: 0.0, frequency: estimate.frequency };
             let end = self.visible_end(last);
             // Energies from a margin before to a margin after.
@@ -546,30 +605,51 @@ impl BurstReceiver {
         let spare = SPARE_SYMBOLS * sps;
         let first_wanted = (burst.0 - spare).max(before).max(0.0);
         let skipped = ((first_wanted - tracker.position()) / sps - 2.0).ceil().max(0.0) as usize;
-        let run = self.next_run;
-        self.next_run += 1;
-        let mut tracked = Tracked {
-            tracker,
-            run,
-            first_symbol: skipped,
-            levels,
-            certain_from: burst.0 + 16.0 * sps,
-            doubt: 0.0,
-            doubt_from: burst.0,
-            given: 0,
-            narrow: self.interpolator.is_narrow(),
-        };
+        let mut run = Run::begin(&mut self.next_run, skipped);
         if goes_on {
-            return Some(tracked);
+            return Some(Tracked {
+                tracker,
+                run,
+                levels,
+                certain_from: burst.0 + 16.0 * sps,
+                doubt: 0.0,
+                doubt_from: burst.0,
+                band: self.interpolator.band(),
+            });
         }
-        tracker = tracked.tracker;
         let stop = (burst.1 + lead).min(after + 8.0 * sps);
         while tracker.position() < stop {
             tracker.advance(&mut self.interpolator, view);
         }
-        tracked.tracker = tracker;
         let last_wanted = (burst.1 + spare).min(after).min(end as f64);
-        self.end_run(tracked, last_wanted, out);
+        let mut pieces = std::mem::take(&mut self.pieces);
+        tracker.finish(&mut pieces);
+        let mut again = false;
+        if wrong_symbols(&pieces, burst) > LEAST_DOUBT {
+            let band = self.interpolator.band();
+            if band == Band::Search {
+                self.interpolator.set_band(Band::Fitted);
+            }
+            again = self.passes.fit(&mut self.interpolator, view, &tracker, shape, burst);
+            self.interpolator.set_band(band);
+        }
+        let one_pass = self.search.effort == Effort::OnePass;
+        if again && one_pass {
+            // The same decisions, on a better fit.
+            pieces.clear();
+            self.passes.give(Order::Outwards, &mut pieces);
+        }
+        self.give(&mut run, &mut pieces, last_wanted, out);
+        self.end_run(run, last_wanted, out);
+        if again && !one_pass {
+            for order in [Order::Outwards, Order::Inwards] {
+                let mut run = Run::begin(&mut self.next_run, skipped);
+                self.passes.give(order, &mut pieces);
+                self.give(&mut run, &mut pieces, last_wanted, out);
+                self.end_run(run, last_wanted, out);
+            }
+        }
+        self.pieces = pieces;
         None
     }
 
@@ -577,7 +657,7 @@ impl BurstReceiver {
     fn track(&mut self, d: usize, w: u64, closed: bool, last: bool, out: &mut Vec<SoftBlock>) {
         let Some(mut open) = self.detectors[d].open.take() else { return };
         let Some(mut tracked) = open.tracked.take() else { return };
-        self.interpolator.set_narrow(tracked.narrow);
+        self.interpolator.set_band(tracked.band);
         let hop = self.gate.hop() as f64;
         let sps = self.samples_per_symbol;
         let end = self.visible_end(last);
@@ -626,7 +706,7 @@ impl BurstReceiver {
         let Some(stop) = ended else {
             let mut pieces = std::mem::take(&mut self.pieces);
             tracked.tracker.drain(&mut pieces);
-            self.give(&mut tracked, &mut pieces, f64::INFINITY, out);
+            self.give(&mut tracked.run, &mut pieces, f64::INFINITY, out);
             self.pieces = pieces;
             open.tracked = Some(tracked);
             self.detectors[d].open = Some(open);
@@ -635,7 +715,12 @@ impl BurstReceiver {
         while tracked.tracker.position() < stop + LEAD_SYMBOLS * sps {
             tracked.tracker.advance(&mut self.interpolator, view);
         }
-        self.end_run(*tracked, (stop + SPARE_SYMBOLS * sps).min(end as f64), out);
+        let last_wanted = (stop + SPARE_SYMBOLS * sps).min(end as f64);
+        let mut pieces = std::mem::take(&mut self.pieces);
+        tracked.tracker.finish(&mut pieces);
+        self.give(&mut tracked.run, &mut pieces, last_wanted, out);
+        self.pieces = pieces;
+        self.end_run(tracked.run, last_wanted, out);
         self.detectors[d].done = stop;
         if d == 0 {
             self.covered.push((open.first_window as f64 * hop, stop));
@@ -651,20 +736,16 @@ impl BurstReceiver {
         }
     }
 
-    /// Decides all that is left of a run and ends it.
-    fn end_run(&mut self, mut tracked: Tracked, last_wanted: f64, out: &mut Vec<SoftBlock>) {
-        let mut pieces = std::mem::take(&mut self.pieces);
-        tracked.tracker.finish(&mut pieces);
-        self.give(&mut tracked, &mut pieces, last_wanted, out);
-        self.pieces = pieces;
+    /// Ends a run.
+    fn end_run(&self, run: Run, last_wanted: f64, out: &mut Vec<SoftBlock>) {
         match out.last_mut() {
-            Some(block) if block.run == tracked.run => block.end = true,
+            Some(block) if block.run == run.number => block.end = true,
             _ => out.push(SoftBlock {
-                run: tracked.run,
-                first_symbol: tracked.given,
+                run: run.number,
+                first_symbol: run.given,
                 first_sample: last_wanted,
                 samples_per_symbol: self.samples_per_symbol,
-                frequency_offset_hz: tracked.tracker.frequency() * self.search.sample_rate_hz,
+                frequency_offset_hz: 0.0,
                 esn0_db: 0.0,
                 mapping: Mapping::Direct,
                 llr: Vec::new(),
@@ -676,14 +757,14 @@ impl BurstReceiver {
 
     /// Gives out decided symbols whose middle is not later than `last_wanted`.
     fn give(
-        &mut self,
-        tracked: &mut Tracked,
+        &self,
+        run: &mut Run,
         pieces: &mut Vec<Decided>,
         last_wanted: f64,
         out: &mut Vec<SoftBlock>,
     ) {
         for mut piece in pieces.drain(..) {
-            let skip = tracked.first_symbol.saturating_sub(piece.first_symbol);
+            let skip = run.skipped.saturating_sub(piece.first_symbol);
             if skip >= piece.llr.len() {
                 continue;
             }
@@ -702,19 +783,21 @@ impl BurstReceiver {
                 }
             }
             let count = piece.llr.len() as u64;
+            let end = run.given + count;
+            let events = piece.events.iter().filter_map(|e| cut(*e, run.skipped as u64, end));
             out.push(SoftBlock {
-                run: tracked.run,
-                first_symbol: tracked.given,
+                run: run.number,
+                first_symbol: run.given,
                 first_sample,
                 samples_per_symbol: piece.samples_per_symbol,
                 frequency_offset_hz: piece.frequency * self.search.sample_rate_hz,
                 esn0_db: (10.0 * piece.esn0.max(1e-6).log10()) as f32,
                 mapping: Mapping::Direct,
                 llr: piece.llr,
-                events: Vec::new(),
+                events: events.collect(),
                 end: false,
             });
-            tracked.given += count;
+            run.given = end;
         }
     }
 

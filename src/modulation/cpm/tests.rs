@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::FSK;
+use crate::effort::Effort;
 use crate::modulation::{Demodulator, InputKind, Parameters, Preference, Reception, SoftBlock};
 
 /// A transmission and its reception.
@@ -87,30 +88,36 @@ impl Link {
     }
 
     fn receiver(&self) -> Box<dyn Demodulator> {
-        receiver(self.symbol_rate_bd, 5000.0)
+        receiver(self.symbol_rate_bd, 5000.0, Effort::Full)
     }
 
-    /// Receives the signal and returns bit errors per burst, each from the run that fits best.
-    fn errors(&self) -> Vec<usize> {
+    /// Blocks of the signal's reception.
+    fn received(&self, effort: Effort) -> (Vec<SoftBlock>, Truth) {
         let (x, truth) = self.signal();
-        let mut demodulator = self.receiver();
+        let mut demodulator = receiver(self.symbol_rate_bd, 5000.0, effort);
         let mut out = Vec::new();
         demodulator.push(&x, &mut out);
         demodulator.finish(&mut out);
         check_runs(&out);
+        (out, truth)
+    }
+
+    /// Receives the signal and returns bit errors per burst, each from the run that fits best.
+    fn errors(&self) -> Vec<usize> {
+        let (out, truth) = self.received(Effort::Full);
         let symbol = RATE / self.symbol_rate_bd / (1.0 + self.clock_ppm * 1e-6);
         truth.iter().map(|(start, bits)| errors(&out, *start, symbol, bits)).collect()
     }
 }
 
-fn receiver(symbol_rate_bd: f64, search_hz: f64) -> Box<dyn Demodulator> {
+fn receiver(symbol_rate_bd: f64, search_hz: f64, effort: Effort) -> Box<dyn Demodulator> {
     let reception = Reception {
         input: InputKind::Iq,
         sample_rate_hz: RATE,
         intermediate_frequency_hz: None,
         search_hz,
         preference: Preference::default(),
-        effort: crate::effort::Effort::Full,
+        effort,
     };
     let plans = (FSK.demodulators)(&Parameters::new(symbol_rate_bd), &reception).unwrap();
     (plans[0].make)(RATE)
@@ -149,6 +156,11 @@ fn check_runs(out: &[SoftBlock]) {
             assert_eq!(block.end, i + 1 == blocks.len());
             assert!(block.llr.iter().all(|l| l.is_finite()));
             assert!(block.first_sample.is_finite() && block.esn0_db.is_finite());
+            for event in &block.events {
+                let last = event.first_symbol + 63 - u64::from(event.pattern.leading_zeros());
+                assert!(event.pattern & 1 == 1 && last >= block.first_symbol && last < next);
+                assert!(event.cost >= 0.0 && event.cost < 14.0);
+            }
         }
     }
 }
@@ -221,7 +233,7 @@ fn a_signal_beside_one_twenty_decibels_stronger_is_received_with_it() {
     for (x, y) in x.iter_mut().zip(&y) {
         *x += y * 10.0;
     }
-    let mut demodulator = receiver(9600.0, 12_000.0);
+    let mut demodulator = receiver(9600.0, 12_000.0, Effort::Full);
     let mut out = Vec::new();
     demodulator.push(&x, &mut out);
     demodulator.finish(&mut out);
@@ -266,6 +278,103 @@ fn error_rate_is_near_theory() {
     let errors = Link { h: 0.66, esn0_db: 6.0, bursts: 8, seed: 11, ..LINK }.errors();
     let total: usize = errors.iter().sum();
     assert!(total < 32, "{errors:?}");
+}
+
+/// Expected and true number of error events of the runs `pick`ed, and errors outside of them.
+fn events(out: &[SoftBlock], truth: &Truth, pick: impl Fn(u64) -> bool) -> (f64, usize, usize) {
+    let (mut expected, mut hits, mut missed) = (0.0, 0, 0);
+    let runs = out.iter().map(|b| b.run + 1).max().unwrap_or(0);
+    for run in (0..runs).filter(|r| pick(*r)) {
+        let blocks: Vec<&SoftBlock> = out.iter().filter(|b| b.run == run).collect();
+        let middle = blocks[blocks.len() / 2];
+        let offset = |start: f64| (middle.first_sample - start) / middle.samples_per_symbol;
+        let Some((start, bits)) =
+            truth.iter().find(|(s, b)| (0.0..b.len() as f64).contains(&offset(*s)))
+        else {
+            continue;
+        };
+        let shift = offset(*start).round() as i64 - middle.first_symbol as i64;
+        let llr: Vec<f32> = blocks.iter().flat_map(|b| b.llr.iter().copied()).collect();
+        let wrong: Vec<bool> = (0..bits.len() as i64)
+            .map(|k| {
+                let llr = usize::try_from(k - shift).ok().and_then(|i| llr.get(i));
+                llr.is_none_or(|l| u8::from(*l < 0.0) != bits[k as usize])
+            })
+            .collect();
+        let mut left = wrong.clone();
+        for event in blocks.iter().flat_map(|b| &b.events) {
+            let first = event.first_symbol as i64 + shift;
+            let length = 64 - i64::from(event.pattern.leading_zeros());
+            if first < 2 || first + length + 2 > bits.len() as i64 {
+                continue;
+            }
+            expected += 1.0 / (1.0 + f64::from(event.cost).exp());
+            let is = |k: i64| (0..length).contains(&k) && event.pattern >> k & 1 == 1;
+            if (-2..length + 2).all(|k| wrong[(first + k) as usize] == is(k)) {
+                hits += 1;
+                for k in 0..length {
+                    left[(first + k) as usize] = false;
+                }
+            }
+        }
+        missed += left.iter().filter(|l| **l).count();
+    }
+    (expected, hits, missed)
+}
+
+#[test]
+fn error_events_are_told_with_their_odds() {
+    for (h, bt, esn0_db) in [(0.5, 0.5, 5.5), (0.5, 0.3, 5.5), (1.0, f64::INFINITY, 8.5)] {
+        let link = Link { h, bt, esn0_db, bursts: 30, seed: 21, offset_hz: 300.0, ..LINK };
+        let (out, truth) = link.received(Effort::OnePass);
+        let (expected, hits, missed) = events(&out, &truth, |_| true);
+        assert!(hits > 50, "h {h} BT {bt}: {hits}");
+        let ratio = hits as f64 / expected;
+        assert!((0.75..1.35).contains(&ratio), "h {h} BT {bt}: {hits} of {expected}");
+        assert!(missed < hits / 4, "h {h} BT {bt}: {missed} errors in none of {hits} events");
+    }
+}
+
+#[test]
+fn there_are_more_passes_only_in_doubt() {
+    let runs = |esn0_db, effort| {
+        let (out, _) = Link { esn0_db, ..LINK }.received(effort);
+        out.iter().filter(|b| b.end).count()
+    };
+    assert_eq!(runs(15.0, Effort::Full), 3);
+    assert_eq!(runs(6.5, Effort::Full), 9);
+    assert_eq!(runs(6.5, Effort::OnePass), 3);
+}
+
+#[test]
+fn the_fit_is_closer_than_the_first_pass() {
+    let link = Link {
+        esn0_db: 7.0,
+        offset_hz: -1234.0,
+        drift_hz_s: 90.0,
+        clock_ppm: 80.0,
+        bursts: 6,
+        ..LINK
+    };
+    let (out, truth) = link.received(Effort::OnePass);
+    let symbol = RATE / link.symbol_rate_bd / (1.0 + link.clock_ppm * 1e-6);
+    let mut seen = 0;
+    for block in &out {
+        let Some((start, at)) = truth
+            .iter()
+            .map(|(start, _)| (start, (block.first_sample - start) / symbol))
+            .find(|(_, at)| (0.0..936.0).contains(at))
+        else {
+            continue;
+        };
+        seen += 1;
+        assert!((at - at.round()).abs() < 0.04, "{at}");
+        assert!((block.samples_per_symbol / symbol - 1.0).abs() < 80e-6);
+        let t = (block.first_sample - start + 32.0 * symbol) / RATE;
+        let off = block.frequency_offset_hz - link.offset_hz - link.drift_hz_s * t;
+        assert!(off.abs() < 2.0, "{off}");
+    }
+    assert!(seen > 60);
 }
 
 #[test]
@@ -420,7 +529,7 @@ fn garbage_does_no_harm() {
             .collect(),
     ];
     for symbol_rate_bd in [9600.0, 300.0, 20_000.0] {
-        let mut demodulator = receiver(symbol_rate_bd, 5000.0);
+        let mut demodulator = receiver(symbol_rate_bd, 5000.0, Effort::Full);
         for input in &inputs {
             let mut out = Vec::new();
             demodulator.push(input, &mut out);
@@ -456,7 +565,7 @@ fn wrong_requests_are_refused() {
         intermediate_frequency_hz: None,
         search_hz: 3000.0,
         preference: Preference::default(),
-        effort: crate::effort::Effort::Full,
+        effort: Effort::Full,
     };
     let plans = |bd: f64, r: Reception| (FSK.demodulators)(&Parameters::new(bd), &r);
     assert!(plans(f64::NAN, reception(48e3, InputKind::Iq)).is_err());

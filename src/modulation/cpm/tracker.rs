@@ -12,18 +12,21 @@
 //! numbers, `<|y|²>` and `<|r|²>`, come amplitude and noise.
 
 use std::f64::consts::PI;
+use std::ops::Range;
 
 use super::acquisition::Acquired;
+use super::events::{Rival, soft_decisions};
 use super::pulse::{BRANCH_SAMPLES, BranchTable, PULSE_SYMBOLS, PulseShape};
 use super::resample::{Carrier, GRID, Grid, Interpolator, Stretch};
-use super::trellis::{Memory, STATES, StateBranches, Trellis, reliabilities, trace_back};
+use super::trellis::{Memory, STATES, StateBranches, Trellis, trace_back};
+use crate::modulation::ErrorEvent;
 
 /// Symbols in a block.
 pub(super) const BLOCK: usize = 64;
 /// Age of decisions that are trusted, in symbols.
 const LAG: usize = 24;
 /// Symbols of the phase reference on either side.
-const REFERENCE: usize = 8;
+pub(super) const REFERENCE: usize = 8;
 /// Loop gains per block: timing and clock.
 const TIMING_GAIN: f64 = 0.15;
 const CLOCK_GAIN: f64 = 0.01;
@@ -36,19 +39,65 @@ const DECISION_BLOCKS: usize = 2;
 /// Blocks that are decided at once.
 const GROUP_BLOCKS: usize = 4;
 
+/// Error events of a cost, in nats, beyond this are not told.
+const LARGEST_COST: f32 = 14.0;
+
 /// What is known about a block.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Block {
+pub(super) struct Block {
     /// Start of its first symbol's branch, in channel samples.
-    start: f64,
+    pub start: f64,
     /// Samples per symbol.
-    symbol: f64,
+    pub symbol: f64,
     /// Carrier in cycles per sample: that removed and what the survivor found beyond.
-    frequency: f64,
+    pub frequency: f64,
     /// Sums over symbols around the block: |y|², |r / n|², and how many they are.
-    power: f64,
-    coherent: f64,
-    count: f64,
+    pub levels: Levels,
+    /// What the decisions say about the timing.
+    pub timing: Timing,
+}
+
+/// Where the symbols are, as measured on decisions.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Timing {
+    /// Symbol around which it was measured, since the tracker's start.
+    pub symbol: f64,
+    /// Start of that symbol's branch, in channel samples.
+    pub position: f64,
+    /// Symbols that tell, each by how coherent it is.
+    pub weight: f64,
+}
+
+/// Sums from which amplitude and noise are told.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Levels {
+    /// Sum of |y|².
+    pub power: f64,
+    /// Sum of |r / n|², r being the sum of n symbols around.
+    pub coherent: f64,
+    /// Symbols in the sums.
+    pub count: f64,
+}
+
+impl Levels {
+    /// Amplitude and Es/N0 over several blocks; `None` if they are empty.
+    pub fn quality(levels: impl Iterator<Item = Levels>) -> Option<(f64, f64)> {
+        let (mut power, mut coherent, mut count) = (0.0, 0.0, 0.0);
+        for l in levels {
+            power += l.power;
+            coherent += l.coherent;
+            count += l.count;
+        }
+        if count < 1.0 {
+            return None;
+        }
+        let (power, coherent) = (power / count, coherent / count);
+        // |y|² = A² + σ², |r/n|² = A² + σ²/n.
+        let n = (2 * REFERENCE + 1) as f64;
+        let noise = ((power - coherent) * n / (n - 1.0)).max(power * 1e-4).max(1e-30);
+        let signal = (power - noise).max(noise * 1e-3);
+        Some((signal.sqrt(), (signal / noise).min(1e4)))
+    }
 }
 
 /// Soft symbols of a piece of a run, as the tracker gives them out.
@@ -66,6 +115,63 @@ pub(super) struct Decided {
     pub esn0: f64,
     /// Log-likelihood ratios, positive = bit 0.
     pub llr: Vec<f32>,
+    /// Error events whose last symbol is among these; positions as `first_symbol`.
+    pub events: Vec<ErrorEvent>,
+}
+
+/// A decided path with what [`soft_decisions`] says about it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Path<'a> {
+    /// Index of its first symbol.
+    pub base: usize,
+    /// States, whose lowest bits are the symbols.
+    pub states: &'a [u8],
+    /// Reliabilities.
+    pub reliability: &'a [f32],
+    /// Error events in the order of their last symbols.
+    pub rivals: &'a [Rival],
+}
+
+impl Decided {
+    /// The symbols `range` of a path, which lie in `block`, at an amplitude and Es/N0.
+    pub fn new(
+        block: &Block,
+        (amplitude, esn0): (f64, f64),
+        path: Path<'_>,
+        range: Range<usize>,
+    ) -> Self {
+        let scale = (2.0 * esn0 / amplitude.max(1e-12)) as f32;
+        let llr = path.states[range.clone()]
+            .iter()
+            .zip(&path.reliability[range.clone()])
+            .map(|(s, r)| if s & 1 == 1 { -r * scale } else { r * scale })
+            .collect();
+        let from = path.rivals.partition_point(|r| r.last() < range.start);
+        let to = path.rivals.partition_point(|r| r.last() < range.end);
+        let events = path.rivals[from..to]
+            .iter()
+            .map(|r| ErrorEvent {
+                first_symbol: (path.base + r.first) as u64,
+                pattern: r.pattern,
+                cost: r.margin * scale,
+            })
+            .filter(|e| e.cost < LARGEST_COST)
+            .collect();
+        Self {
+            first_symbol: path.base + range.start,
+            first_sample: block.start + PULSE_SYMBOLS as f64 / 2.0 * block.symbol,
+            samples_per_symbol: block.symbol,
+            frequency: block.frequency,
+            esn0,
+            llr,
+            events,
+        }
+    }
+}
+
+/// Margin beyond which an event costs too much to be told, at the lowest of these qualities.
+pub(super) fn event_ceiling(qualities: impl Iterator<Item = (f64, f64)>) -> f32 {
+    qualities.map(|(a, e)| LARGEST_COST * (a / (2.0 * e.max(1e-9))) as f32).fold(0.0, f32::max)
 }
 
 /// The trellis with its loops.
@@ -93,6 +199,7 @@ pub(super) struct Tracker {
     previous: Grid,
     states: Vec<u8>,
     reliability: Vec<f32>,
+    rivals: Vec<Rival>,
     prompt: Vec<(f32, f32)>,
     skew: Vec<(f32, f32)>,
     /// Smoothed coherence, 1 for a clean signal.
@@ -134,6 +241,7 @@ impl Tracker {
             previous: Grid::default(),
             states: Vec::new(),
             reliability: Vec::new(),
+            rivals: Vec::new(),
             prompt: Vec::new(),
             skew: Vec::new(),
             lock: 1.0,
@@ -172,7 +280,7 @@ impl Tracker {
         let at = self.decisions.len();
         self.decisions.resize(at + BLOCK, 0);
         self.margins.resize(at + BLOCK, [0.0; STATES]);
-        self.trellis.advance(
+        self.trellis.advance::<GRID>(
             &self.branches,
             &self.grid,
             &mut self.decisions[at..],
@@ -182,9 +290,8 @@ impl Tracker {
             start: self.start,
             symbol,
             frequency: self.frequency(),
-            power: 0.0,
-            coherent: 0.0,
-            count: 0.0,
+            levels: Levels::default(),
+            timing: Timing::default(),
         });
         self.symbols += BLOCK;
         self.start += BLOCK as f64 * symbol;
@@ -235,9 +342,10 @@ impl Tracker {
             coherent += f64::from(magnitude * magnitude / (length * length));
             count += 1.0;
         }
+        let middle = (self.measured.max(low) + end) as f64 / 2.0;
         self.measured = end;
         if let Some(block) = self.blocks.last_mut() {
-            (block.power, block.coherent, block.count) = (power, coherent, count);
+            block.levels = Levels { power, coherent, count };
         }
         if count < 1.0 {
             return;
@@ -246,6 +354,17 @@ impl Tracker {
         let slope = self.amplitude * (PI * self.h).powi(2) * self.slope * 0.25;
         let epsilon = (error / count / slope.max(1e-12)).clamp(-0.5, 0.5);
         if epsilon.is_finite() {
+            let at = (middle as usize - self.kept) / BLOCK;
+            if let Some(block) = self.blocks.get(at).copied()
+                && let Some(last) = self.blocks.last_mut()
+            {
+                let within = middle - (self.kept + at * BLOCK) as f64;
+                last.timing = Timing {
+                    symbol: middle,
+                    position: block.start + (within + epsilon) * block.symbol,
+                    weight,
+                };
+            }
             self.start += TIMING_GAIN * trust * epsilon * self.nominal_symbol;
             self.stretch = (self.stretch + CLOCK_GAIN * trust * epsilon / BLOCK as f64)
                 .clamp(-LARGEST_STRETCH, LARGEST_STRETCH);
@@ -305,21 +424,8 @@ impl Tracker {
     fn quality(&self, block: usize) -> (f64, f64) {
         let from = block.saturating_sub(2);
         let to = (block + 3).min(self.blocks.len());
-        let (mut power, mut coherent, mut count) = (0.0, 0.0, 0.0);
-        for b in &self.blocks[from..to] {
-            power += b.power;
-            coherent += b.coherent;
-            count += b.count;
-        }
-        if count < 1.0 {
-            return (self.amplitude, 1e-3);
-        }
-        let (power, coherent) = (power / count, coherent / count);
-        // |y|² = A² + σ², |r/n|² = A² + σ²/n.
-        let n = (2 * REFERENCE + 1) as f64;
-        let noise = ((power - coherent) * n / (n - 1.0)).max(power * 1e-4).max(1e-30);
-        let signal = (power - noise).max(noise * 1e-3);
-        (signal.sqrt(), (signal / noise).min(1e4))
+        Levels::quality(self.blocks[from..to].iter().map(|b| b.levels))
+            .unwrap_or((self.amplitude, 1e-3))
     }
 
     /// Decides `count` blocks from the first kept one and appends them.
@@ -327,27 +433,28 @@ impl Tracker {
         trace_back(&self.decisions, self.trellis.best_state(), &mut self.states);
         let ceiling = 8.0 * self.amplitude as f32;
         let mut reliability = std::mem::take(&mut self.reliability);
-        reliabilities(&self.decisions, &self.margins, &self.states, ceiling, &mut reliability);
+        let mut rivals = std::mem::take(&mut self.rivals);
+        soft_decisions(
+            &self.decisions,
+            &self.margins,
+            &self.states,
+            (ceiling, event_ceiling((0..count).map(|b| self.quality(b)))),
+            self.kept > 0,
+            &mut reliability,
+            &mut rivals,
+        );
+        let path = Path {
+            base: self.kept,
+            states: &self.states,
+            reliability: &reliability,
+            rivals: &rivals,
+        };
         for b in 0..count {
-            let (amplitude, esn0) = self.quality(b);
-            let block = self.blocks[b];
-            let scale = (2.0 * esn0 / amplitude.max(1e-12)) as f32;
             let range = b * BLOCK..(b + 1) * BLOCK;
-            let llr = self.states[range.clone()]
-                .iter()
-                .zip(&reliability[range])
-                .map(|(s, r)| if s & 1 == 1 { -r * scale } else { r * scale })
-                .collect();
-            out.push(Decided {
-                first_symbol: self.kept + b * BLOCK,
-                first_sample: block.start + PULSE_SYMBOLS as f64 / 2.0 * block.symbol,
-                samples_per_symbol: block.symbol,
-                frequency: block.frequency,
-                esn0,
-                llr,
-            });
+            out.push(Decided::new(&self.blocks[b], self.quality(b), path, range));
         }
         self.reliability = reliability;
+        self.rivals = rivals;
     }
 
     /// Decides what is old enough, and forgets it. For signals without end.
@@ -368,13 +475,34 @@ impl Tracker {
         }
     }
 
-    /// Decides everything.
+    /// Decides everything. Nothing is taken any more.
     pub fn finish(&mut self, out: &mut Vec<Decided>) {
-        let count = self.blocks.len();
-        self.decide(count, out);
-        self.decisions.clear();
-        self.margins.clear();
-        self.blocks.clear();
-        self.kept = self.symbols;
+        self.decide(self.blocks.len(), out);
+    }
+
+    /// After [`finish`](Self::finish): states along the path from the symbol [`kept`](Self::kept)
+    /// on.
+    pub fn path(&self) -> &[u8] {
+        &self.states
+    }
+
+    /// First symbol that has not been forgotten.
+    pub fn kept(&self) -> usize {
+        self.kept
+    }
+
+    /// Blocks from the first kept symbol on.
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// Modulation index.
+    pub fn index(&self) -> f64 {
+        self.h
+    }
+
+    /// |z| expected of the right branch.
+    pub fn amplitude(&self) -> f64 {
+        self.amplitude
     }
 }

@@ -64,6 +64,8 @@ pub(super) struct Memory {
 impl Memory {
     /// Survives residual errors of frequency (0.01 cycles a symbol), index and Doppler rate.
     pub const TRACKING: Self = Self { beta: 0.90, gain: 0.0025 };
+    /// For a signal whose carrier, clock and index have been fitted.
+    pub const FITTED: Self = Self { beta: 0.97, gain: 0.0002 };
     /// For hypotheses that are 0.02 baud apart.
     pub const COARSE: Self = Self { beta: 0.80, gain: 0.01 };
 }
@@ -125,9 +127,10 @@ impl Trellis {
 
     /// Takes `decisions.len()` symbols from the grid, of which the first starts at point 0. For
     /// each it writes which of the two branches survived (bit n of the byte: into state n the one
-    /// from `n >> 1 | 4`) and by how much.
+    /// from `n >> 1 | 4`) and by how much. The grid has `POINTS` points a symbol: [`GRID`], of
+    /// which the odd ones are taken, or [`BRANCH_SAMPLES`].
     #[allow(unsafe_code)] // the call of a function compiled for AVX2, once AVX2 was detected
-    pub fn advance(
+    pub fn advance<const POINTS: usize>(
         &mut self,
         branches: &StateBranches,
         grid: &Grid,
@@ -137,27 +140,27 @@ impl Trellis {
         #[cfg(target_arch = "x86_64")]
         if has_avx2() {
             // SAFETY: AVX2 was detected.
-            return unsafe { advance_avx2(self, branches, grid, decisions, margins) };
+            return unsafe { advance_avx2::<POINTS>(self, branches, grid, decisions, margins) };
         }
         let _ = has_avx2;
-        advance_body::<Lanes>(self, branches, grid, decisions, margins);
+        advance_body::<Lanes, POINTS>(self, branches, grid, decisions, margins);
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn advance_avx2(
+fn advance_avx2<const POINTS: usize>(
     trellis: &mut Trellis,
     branches: &StateBranches,
     grid: &Grid,
     decisions: &mut [u8],
     margins: &mut [[f32; STATES]],
 ) {
-    advance_body::<Avx>(trellis, branches, grid, decisions, margins);
+    advance_body::<Avx, POINTS>(trellis, branches, grid, decisions, margins);
 }
 
 #[inline(always)]
-fn advance_body<V: Vector>(
+fn advance_body<V: Vector, const POINTS: usize>(
     trellis: &mut Trellis,
     branches: &StateBranches,
     grid: &Grid,
@@ -172,12 +175,13 @@ fn advance_body<V: Vector>(
     let mut u = Complex::<V>::load(&trellis.reference);
     let mut phasor = Complex::<V>::load(&trellis.phasor);
     let mut frequency = V::load(trellis.frequency);
-    let symbols = grid.re.chunks_exact(GRID).zip(grid.im.chunks_exact(GRID));
+    let symbols = grid.re.chunks_exact(POINTS).zip(grid.im.chunks_exact(POINTS));
     for ((decision, margin), (re, im)) in decisions.iter_mut().zip(margins.iter_mut()).zip(symbols)
     {
         let (mut z0, mut z1) = (Complex::<V>::splat(0.0, 0.0), Complex::<V>::splat(0.0, 0.0));
         for i in 0..BRANCH_SAMPLES {
-            let g = Complex::<V>::splat(re[2 * i + 1], im[2 * i + 1]);
+            let at = (2 * i + 1) * POINTS / GRID;
+            let g = Complex::<V>::splat(re[at], im[at]);
             z0 = z0 + g * Complex::load(&branches.0[0][i]);
             z1 = z1 + g * Complex::load(&branches.0[1][i]);
         }
@@ -224,45 +228,6 @@ pub(super) fn trace_back(decisions: &[u8], mut state: usize, states: &mut Vec<u8
     for (s, d) in states.iter_mut().zip(decisions).rev() {
         *s = state as u8;
         state = state >> 1 | usize::from(d >> state & 1) << 2;
-    }
-}
-
-/// Longest competitor that is followed, in symbols.
-const COMPETITOR_SYMBOLS: usize = 48;
-
-/// By how much the best path beats the best one that has bit k the other way, as far as the merges
-/// on it tell: at every merge the competitor is followed back to where it left the path, and every
-/// bit in which it differs gets the smaller of its own and the merge's margin (Hagenauer, Hoeher: A
-/// Viterbi algorithm with soft-decision outputs, GLOBECOM 1989). `reliability` is overwritten;
-/// `ceiling` where nothing competes.
-pub(super) fn reliabilities(
-    decisions: &[u8],
-    margins: &[[f32; STATES]],
-    states: &[u8],
-    ceiling: f32,
-    reliability: &mut Vec<f32>,
-) {
-    reliability.clear();
-    reliability.resize(states.len(), ceiling);
-    for k in (1..states.len()).rev() {
-        let state = usize::from(states[k]);
-        let margin = margins[k][state];
-        // A margin that is not a number says nothing either.
-        if margin.is_nan() || margin >= ceiling {
-            continue;
-        }
-        let taken = decisions[k] >> state & 1;
-        let mut rival = state >> 1 | usize::from(1 - taken) << 2;
-        for j in (k.saturating_sub(COMPETITOR_SYMBOLS)..k).rev() {
-            let own = usize::from(states[j]);
-            if rival == own {
-                break;
-            }
-            if (rival ^ own) & 1 == 1 && margin < reliability[j] {
-                reliability[j] = margin;
-            }
-            rival = rival >> 1 | usize::from(decisions[j] >> rival & 1) << 2;
-        }
     }
 }
 
@@ -553,7 +518,7 @@ mod tests {
         let mut trellis = Trellis::new(h, Memory::TRACKING, 4.0);
         let mut decisions = vec![0; SYMBOLS];
         let mut margins = vec![[0.0; STATES]; SYMBOLS];
-        trellis.advance(&StateBranches::new(&table), &grid, &mut decisions, &mut margins);
+        trellis.advance::<GRID>(&StateBranches::new(&table), &grid, &mut decisions, &mut margins);
         // Equal but where the two branches were as good as each other.
         for (k, (fast, slow)) in decisions.iter().zip(&slow_decisions).enumerate() {
             for (n, margin) in margins[k].iter().enumerate() {
@@ -611,9 +576,9 @@ mod tests {
         let mut plain = fast.clone();
         let mut decisions = [vec![0; SYMBOLS], vec![0; SYMBOLS]];
         let mut margins = [vec![[0.0; STATES]; SYMBOLS], vec![[0.0; STATES]; SYMBOLS]];
-        fast.advance(&branches, &grid, &mut decisions[0], &mut margins[0]);
+        fast.advance::<GRID>(&branches, &grid, &mut decisions[0], &mut margins[0]);
         let (d, m) = (&mut decisions[1], &mut margins[1]);
-        advance_body::<Lanes>(&mut plain, &branches, &grid, d, m);
+        advance_body::<Lanes, GRID>(&mut plain, &branches, &grid, d, m);
         assert_eq!(decisions[0], decisions[1]);
         assert_eq!(margins[0], margins[1]);
         assert_eq!(fast.frequency, plain.frequency);
