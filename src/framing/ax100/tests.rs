@@ -3,6 +3,7 @@
 use super::*;
 use crate::framing::Options;
 use crate::framing::testing::{self, Chunking};
+use crate::modulation::ErrorEvent;
 use rand::seq::index::sample;
 use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -138,6 +139,57 @@ fn weak_bytes_are_erased() {
         }
         let out = testing::deframe(framing.as_ref(), Mapping::Direct, &llrs, Chunking::Whole);
         assert!(out.frames.is_empty());
+    }
+}
+
+/// Sixteen errors, and five strong ones that only the demodulator's events tell of.
+#[test]
+fn events_of_the_demodulator_are_undone() {
+    let mut rng = ChaCha8Rng::seed_from_u64(10);
+    let framing = (ASM_GOLAY.build)(&Options::default()).unwrap();
+    let sent = random(&mut rng, 100);
+    let (bits, first) = send(framing.as_ref(), std::slice::from_ref(&sent));
+    for mapping in [Mapping::Direct, Mapping::Differential] {
+        let mut llrs = testing::llrs(&bits, mapping);
+        // A wrong symbol of a differential channel is two wrong bits.
+        let pattern = if mapping == Mapping::Direct { 0b11 } else { 0b1 };
+        let mut events = Vec::new();
+        for (i, byte) in sample(&mut rng, 132, 41).into_iter().enumerate() {
+            let symbol = first + 56 + 8 * byte + rng.random_range(0..7);
+            // The last twenty are right, and weaker than what is wrong.
+            llrs[symbol] *= match i {
+                0..16 => -0.4 - 0.01 * i as f32,
+                16..21 => -1.0,
+                _ => 0.2 + 0.001 * i as f32,
+            };
+            if (16..21).contains(&i) {
+                if mapping == Mapping::Direct {
+                    llrs[symbol + 1] *= -1.0;
+                }
+                let first_symbol = symbol as u64;
+                events.push(ErrorEvent { first_symbol, pattern, cost: 0.1 * i as f32 });
+            }
+        }
+        for with_events in [false, true] {
+            let mut deframer = framing.deframer(mapping, Effort::Full);
+            let mut out = Deframed::default();
+            let block = SoftBlock {
+                run: 0,
+                first_symbol: 0,
+                first_sample: 0.0,
+                samples_per_symbol: 5.0,
+                frequency_offset_hz: 0.0,
+                esn0_db: 0.0,
+                mapping,
+                llr: llrs.clone(),
+                events: if with_events { events.clone() } else { Vec::new() },
+                end: true,
+            };
+            deframer.push(&block, &mut out);
+            deframer.finish(&mut out);
+            assert_eq!(out.frames.len(), usize::from(with_events), "{mapping:?}");
+            assert!(out.frames.iter().all(|frame| frame.bytes == sent));
+        }
     }
 }
 
