@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use tulpar::coding::convolutional::{Convention, ConvolutionalEncoder, Known, ViterbiDecoder};
 use tulpar::coding::reed_solomon::CCSDS_E16_DUAL;
 use tulpar::coding::sync::SyncWord;
-use tulpar::coding::{crc, gmd, golay, hdlc};
+use tulpar::coding::{chase, crc, event, golay, hdlc};
 use tulpar::effort::Effort;
 use tulpar::framing::{Deframed, Options};
 use tulpar::modulation::{Mapping, SoftBlock};
@@ -54,10 +54,19 @@ fn reed_solomon(c: &mut Criterion) {
         });
     }
     let llrs = random_llrs(8 * 255);
-    group.bench_function("gmd_of_noise", |b| {
+    let mut events = Vec::new();
+    event::of_symbols(&llrs, &mut events);
+    event::sort(&mut events);
+    let mut doubts = chase::Doubts::new();
+    doubts.add_events(&events, 1, 0, 255);
+    doubts.add_alternatives(&events, 1, 0, 255, chase::EVENTS);
+    group.bench_function("all_means_on_noise", |b| {
         b.iter_batched_ref(
             || random_bytes(255),
-            |word| gmd::decode(&CCSDS_E16_DUAL, black_box(word), &llrs, 16),
+            |word| {
+                let mut trials = u32::MAX;
+                chase::decode_symbols(&CCSDS_E16_DUAL, black_box(word), &llrs, &doubts, &mut trials)
+            },
             BatchSize::SmallInput,
         );
     });

@@ -225,7 +225,7 @@ pub fn decode(
 /// too much would be accepted.
 const ERASURES: [usize; 9] = [0, 2, 4, 6, 8, 10, 12, 14, 16];
 /// Events behind a detector of symbols that are undone in all combinations.
-pub const EVENTS: usize = 8;
+pub const EVENTS: usize = 11;
 /// Decodes a codeword with what the soft bits `llrs` (eight a byte, most significant first) say of
 /// its hard decisions `word`, in place: errors only, erasures, and all sets of the events in
 /// `doubts`. What is found beyond errors only must be [`plausible`].
@@ -259,8 +259,8 @@ pub struct Budget {
     symbol: u64,
 }
 
-/// Symbols that earn a trial, of about 10 µs.
-const SYMBOLS_A_TRIAL: u64 = 2;
+/// Symbols that earn a trial, of 3 to 9 µs.
+const SYMBOLS_A_TRIAL: u64 = 1;
 /// Trials that may be saved up.
 const MAX_TRIALS: u32 = 20_000;
 
@@ -435,9 +435,9 @@ mod tests {
     fn a_budget_grows_with_the_symbols() {
         let mut budget = Budget::new(true);
         *budget.at(0) -= 1000;
-        assert_eq!(*budget.at(101), MAX_TRIALS - 950);
-        assert_eq!(*budget.at(102), MAX_TRIALS - 949);
-        assert_eq!(*budget.at(50), MAX_TRIALS - 949);
+        assert_eq!(*budget.at(101), MAX_TRIALS - 899);
+        assert_eq!(*budget.at(102), MAX_TRIALS - 898);
+        assert_eq!(*budget.at(50), MAX_TRIALS - 898);
         assert_eq!(*budget.at(u64::MAX), MAX_TRIALS);
         assert_eq!(*Budget::new(false).at(u64::MAX), 0);
     }

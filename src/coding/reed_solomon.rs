@@ -91,10 +91,26 @@ pub struct ReedSolomon {
     /// Conventional → dual and dual → conventional.
     to_dual: [u8; 256],
     from_dual: [u8; 256],
+    /// For each k of [`WAVE_TERMS`] and each residue r of the logarithms modulo g = gcd(k, 255), the
+    /// values α^(r - step·k·i), i = 0 … 509: what a term of the locator is from byte to byte.
+    waves: [[u8; WAVE_LENGTH]; WAVES],
+    /// For each k, its first row of `waves`, and for each logarithm where in the row it begins.
+    wave_rows: [usize; WAVE_TERMS + 1],
+    wave_starts: [[u8; 256]; WAVE_TERMS + 1],
     first_root: usize,
     step: usize,
     roots: usize,
     basis: Basis,
+}
+
+/// Terms of the locator that are evaluated at all bytes at once.
+const WAVE_TERMS: usize = 16;
+/// ∑ gcd(k, 255) for k = 1 … 16.
+const WAVES: usize = 46;
+const WAVE_LENGTH: usize = 512;
+
+const fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// CCSDS (255,223), E = 16, conventional basis.
@@ -192,7 +208,47 @@ impl ReedSolomon {
             from_dual[to_dual[u] as usize] = u as u8;
             u += 1;
         }
-        Self { exp, log, rows, to_dual, from_dual, first_root, step, roots, basis }
+        let mut waves = [[0u8; WAVE_LENGTH]; WAVES];
+        let mut wave_rows = [0usize; WAVE_TERMS + 1];
+        let mut wave_starts = [[0u8; 256]; WAVE_TERMS + 1];
+        let mut k = 1;
+        let mut row = 0;
+        while k <= WAVE_TERMS {
+            wave_rows[k] = row;
+            let g = gcd(k, ORDER);
+            let fall = ORDER - step * k % ORDER;
+            let mut residue = 0;
+            while residue < g {
+                let mut log = residue;
+                let mut i = 0;
+                while i < WAVE_LENGTH {
+                    waves[row][i] = exp[log];
+                    if i < ORDER / g {
+                        wave_starts[k][log] = i as u8;
+                    }
+                    log = (log + fall) % ORDER;
+                    i += 1;
+                }
+                row += 1;
+                residue += 1;
+            }
+            k += 1;
+        }
+        assert!(row == WAVES);
+        Self {
+            exp,
+            log,
+            rows,
+            to_dual,
+            from_dual,
+            waves,
+            wave_rows,
+            wave_starts,
+            first_root,
+            step,
+            roots,
+            basis,
+        }
     }
 
     /// Parity bytes of a codeword.
@@ -369,8 +425,9 @@ impl ReedSolomon {
         let mut b = lambda;
         let mut length = count;
         for r in count + 1..=self.roots {
+            // Λ has no terms beyond `length`.
             let mut discrepancy = 0;
-            for i in 0..r {
+            for i in 0..r.min(length + 1) {
                 discrepancy ^= self.mul(lambda[i], syndromes[r - 1 - i]);
             }
             // b ← z·b, whichever way it goes on.
@@ -382,12 +439,12 @@ impl ReedSolomon {
             }
             let mut next = lambda;
             let log_discrepancy = self.log[discrepancy as usize] as usize;
-            for (l, &shifted) in next.iter_mut().zip(&b) {
+            for (l, &shifted) in next.iter_mut().zip(&b).take(r + 1) {
                 *l ^= self.mul_exp(shifted, log_discrepancy);
             }
             if 2 * length < r + count {
                 length = r + count - length;
-                for (b, &l) in b.iter_mut().zip(&lambda) {
+                for (b, &l) in b.iter_mut().zip(&lambda).take(r + 1) {
                     *b = self.mul_exp(l, (ORDER - log_discrepancy) % ORDER);
                 }
             }
@@ -409,34 +466,39 @@ impl ReedSolomon {
         degree: usize,
     ) -> Result<Errata, Uncorrectable> {
         // Chien search from the last byte (X = 1) to the first one that was sent. Term k is
-        // Λ_k·X^-k; its logarithm falls by step·k from byte to byte.
-        let mut terms = [(0usize, 0usize); MAX_ROOTS];
-        let mut used = 0;
+        // Λ_k·X^-k; its logarithm falls by step·k from byte to byte. The first terms are a table's
+        // row each, begun at the right place.
+        let mut sums = [locator[0]; WAVE_LENGTH / 2];
         for (k, &l) in locator.iter().enumerate().take(degree + 1).skip(1) {
-            if l != 0 {
-                terms[used] = (self.log[l as usize] as usize, ORDER - self.step * k % ORDER);
-                used += 1;
+            if l == 0 {
+                continue;
+            }
+            let mut log = self.log[l as usize] as usize;
+            if k <= WAVE_TERMS {
+                let row = &self.waves[self.wave_rows[k] + log % gcd(k, ORDER)];
+                let first = self.wave_starts[k][log] as usize;
+                for (sum, value) in sums.iter_mut().zip(&row[first..first + WAVE_LENGTH / 2]) {
+                    *sum ^= value;
+                }
+            } else {
+                let fall = ORDER - self.step * k % ORDER;
+                for sum in &mut sums[..n] {
+                    *sum ^= self.exp[log];
+                    log += fall;
+                    if log >= ORDER {
+                        log -= ORDER;
+                    }
+                }
             }
         }
-        let terms = &mut terms[..used];
         let mut found = [0usize; MAX_ROOTS];
         let mut places = 0;
-        for index in (0..n).rev() {
-            let mut sum = locator[0];
-            for (log, fall) in terms.iter_mut() {
-                sum ^= self.exp[*log];
-                *log += *fall;
-                if *log >= ORDER {
-                    *log -= ORDER;
-                }
+        for (back, _) in sums[..n].iter().enumerate().filter(|(_, sum)| **sum == 0) {
+            if places == degree {
+                break;
             }
-            if sum == 0 {
-                found[places] = index;
-                places += 1;
-                if places == degree {
-                    break;
-                }
-            }
+            found[places] = n - 1 - back;
+            places += 1;
         }
         if places != degree {
             return Err(Uncorrectable);
