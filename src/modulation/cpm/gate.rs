@@ -80,6 +80,8 @@ pub(super) struct Estimate {
     pub crowded: bool,
 }
 
+/// A floor per bin so many times the flat one is that of a signal.
+const RISEN: f32 = 4.0;
 /// Signals at once that are told apart.
 const MOST_SIGNALS: usize = 3;
 /// Mean statistic that a further signal needs.
@@ -539,18 +541,22 @@ impl Gate {
         best
     }
 
-    /// Variance of the noise in a sample, around a frequency (cycles per sample): by the lower of the
-    /// two floors. 0 if none is known.
+    /// Variance of the noise in a sample, around a frequency (cycles per sample): by the floor per
+    /// bin, or by the flat one if that has risen far above it in the presence of a signal. 0 if none
+    /// is known.
     pub fn noise(&self, frequency: f64) -> f32 {
         let n = self.window.len();
-        let mut floor = if self.flat_floor > 0.0 { self.flat_floor } else { f32::INFINITY };
+        let mut floor = self.flat_floor;
         if !self.inverse_floor.is_empty() {
             let centre = (frequency * n as f64).round() as isize;
             let reach = ((0.75 / self.bin_baud) as isize).max(1);
             let sum: f32 = (centre - reach..=centre + reach)
                 .map(|k| 1.0 / self.inverse_floor[k.rem_euclid(n as isize) as usize])
                 .sum();
-            floor = floor.min(sum / (2 * reach + 1) as f32);
+            let around = sum / (2 * reach + 1) as f32;
+            if floor <= 0.0 || around < RISEN * floor {
+                floor = around;
+            }
         }
         if floor.is_finite() { floor / self.window_power } else { 0.0 }
     }

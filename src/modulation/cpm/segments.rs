@@ -24,7 +24,7 @@ const LEAST_NOISE: f32 = 1e-6;
 const MOST_RATIO: f32 = 12.0;
 
 /// Where the quietest blocks lie so far above the noise floor they hold no noise but bursts.
-const NO_NOISE: f32 = 2.5;
+const NO_NOISE: f32 = 1.7;
 
 /// Longest impulse, in symbols, and how far it stands out at least.
 const IMPULSE_SYMBOLS: usize = 12;
