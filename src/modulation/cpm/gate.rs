@@ -44,6 +44,10 @@ const BIN_QUANTILE_OF_MEAN: f32 = 0.2231;
 /// Fewest spectra that give a floor per bin.
 const LEAST_SPECTRA: usize = 40;
 
+/// The time constants, in seconds, are for signals with so many windows a second at most (40 kBd);
+/// faster ones have the same number of windows in less time.
+const MOST_WINDOWS_PER_SECOND: f64 = 1600.0;
+
 /// Least floor against the mean power per bin of the loudest window in memory: 90 dB below it there
 /// are rounding errors, and no signals.
 const LEAST_FLOOR: f32 = 1e-9;
@@ -175,7 +179,7 @@ impl Gate {
         let freedom = box_bins as f64 / f64::from(HANN_CORRELATION * HANN_CORRELATION);
         let nine = 1.0 / (9.0 * freedom);
         let quantile_of_mean = (1.0 - nine - 0.674_49 * nine.sqrt()).powi(3) as f32;
-        let windows_per_second = samples_per_second / hop as f64;
+        let windows_per_second = (samples_per_second / hop as f64).min(MOST_WINDOWS_PER_SECOND);
         let windows = |seconds: f64, least: u64| (seconds * windows_per_second) as u64 + least;
         let lookahead = windows(1.0, 0).max(24);
         let ring_windows = lookahead.max(windows(2.0, 0)).max(64) + 64 + 8;
