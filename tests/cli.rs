@@ -36,6 +36,28 @@ fn replayed(base: &Path, arguments: &[&str]) -> Vec<String> {
     frames(&output.stdout)
 }
 
+/// One pass gives the least, doubtful frames come only when asked for, and are marked.
+#[test]
+fn effort_buys_frames_and_doubtful_ones_are_marked() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut simulated = G3RUH.to_vec();
+    simulated.extend(["--frames", "60", "--esn0", "5.4", "--seed", "3"]);
+    let base = simulate(&folder, "weak", &simulated);
+    let sent = sent(&base);
+    let [one_pass, full, doubtful] = ["one-pass", "full", "doubtful"].map(|effort| {
+        let arguments = [G3RUH, &["--json", "--quiet", "--effort", effort]].concat();
+        records(&replay(&base, &arguments).stdout)
+    });
+    assert!(one_pass.len() < full.len() && full.len() < doubtful.len());
+    assert!(one_pass.iter().all(|r| r.get("repaired_bits").is_none()));
+    assert!(full.iter().all(|r| r.get("doubtful").is_none()));
+    let marked = doubtful.iter().filter(|r| r.get("doubtful").is_some()).count();
+    assert!(marked > 0 && marked < doubtful.len());
+    for record in one_pass.iter().chain(&full) {
+        assert!(sent.iter().any(|frame| record["frame"] == frame.as_str()));
+    }
+}
+
 /// Keys of a record, and whether their values have the types of the contract.
 fn check_record(record: &Value) -> BTreeSet<&str> {
     let object = record.as_object().unwrap();
@@ -46,6 +68,7 @@ fn check_record(record: &Value) -> BTreeSet<&str> {
             "sample" | "norad_id" | "length" | "corrected_symbols" | "corrected_bits"
             | "repaired_bits" => value.is_u64(),
             "symbol_rate_bd" | "frequency_offset_hz" | "esn0_db" => value.is_f64(),
+            "doubtful" => value == &Value::Bool(true),
             "check" => ["crc", "rs", "crc+rs", "none"].contains(&value.as_str().unwrap()),
             "frame" => {
                 let text = value.as_str().unwrap();
