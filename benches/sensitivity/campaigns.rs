@@ -226,23 +226,77 @@ fn framings() -> Vec<(&'static str, Box<dyn Framing>)> {
         .collect()
 }
 
+/// A way to receive a modulation.
+struct Way {
+    name: &'static str,
+    modulation: &'static str,
+    symbol_rate_bd: f64,
+    input: InputKind,
+    /// Acquire for an inner code.
+    coded: bool,
+}
+
+const WAYS: [Way; 6] = [
+    Way {
+        name: "FSK",
+        modulation: "FSK",
+        symbol_rate_bd: 9600.0,
+        input: InputKind::Iq,
+        coded: true,
+    },
+    Way {
+        name: "FSK, FM audio",
+        modulation: "FSK",
+        symbol_rate_bd: 9600.0,
+        input: InputKind::FmAudio,
+        coded: false,
+    },
+    Way {
+        name: "BPSK",
+        modulation: "BPSK",
+        symbol_rate_bd: 9600.0,
+        input: InputKind::Iq,
+        coded: false,
+    },
+    Way {
+        name: "BPSK, for an inner code",
+        modulation: "BPSK",
+        symbol_rate_bd: 9600.0,
+        input: InputKind::Iq,
+        coded: true,
+    },
+    Way {
+        name: "DBPSK",
+        modulation: "DBPSK",
+        symbol_rate_bd: 9600.0,
+        input: InputKind::Iq,
+        coded: false,
+    },
+    Way {
+        name: "AFSK 1200 Bd, FM audio",
+        modulation: "AFSK",
+        symbol_rate_bd: 1200.0,
+        input: InputKind::FmAudio,
+        coded: false,
+    },
+];
+
 /// Frames found in noise alone, which have a check and pass it.
 pub fn noise(hours: f64) {
     const PIECE_S: f64 = 900.0;
     let pieces = (hours * 3600.0 / PIECE_S).ceil().max(1.0) as usize;
-    let modulations = modulation::REGISTRY;
-    let counts = parallel(pieces * modulations.len(), |task| {
-        let descriptor = modulations[task % modulations.len()];
-        let symbol_rate_bd = if descriptor.name == "AFSK" { 1200.0 } else { 9600.0 };
+    let counts = parallel(pieces * WAYS.len(), |task| {
+        let way = &WAYS[task % WAYS.len()];
+        let descriptor = modulation::find(way.modulation).unwrap();
         let reception = Reception {
-            input: if descriptor.name == "AFSK" { InputKind::FmAudio } else { InputKind::Iq },
+            input: way.input,
             sample_rate_hz: 48_000.0,
             intermediate_frequency_hz: None,
             search_hz: 12_000.0,
-            preference: Preference { differential: true, continuous: false, coded: true },
+            preference: Preference { differential: way.coded, continuous: false, coded: way.coded },
             effort: Effort::Doubtful,
         };
-        let parameters = Parameters::new(symbol_rate_bd);
+        let parameters = Parameters::new(way.symbol_rate_bd);
         let plans = (descriptor.demodulators)(&parameters, &reception).unwrap();
         let framings = framings();
         let mut rng = ChaCha8Rng::seed_from_u64(3_000_000 + task as u64);
@@ -305,10 +359,10 @@ pub fn noise(hours: f64) {
     println!("Frames with a check found in {hours} h of noise: sure + doubtful\n");
     println!("| modulation | candidates an hour | frames | sure frames in 24 h |");
     println!("|---|---|---|---|");
-    for (m, descriptor) in modulations.iter().enumerate() {
+    for (m, way) in WAYS.iter().enumerate() {
         let mut all: BTreeMap<&str, [u64; 2]> = BTreeMap::new();
         let mut runs = 0;
-        for (r, found) in counts.iter().skip(m).step_by(modulations.len()) {
+        for (r, found) in counts.iter().skip(m).step_by(WAYS.len()) {
             runs += r;
             for (name, count) in found {
                 let sum = all.entry(name).or_default();
@@ -321,7 +375,7 @@ pub fn noise(hours: f64) {
         let sure: u64 = all.values().map(|c| c[0]).sum();
         println!(
             "| {} | {:.1} | {} | {:.1} |",
-            descriptor.name,
+            way.name,
             runs as f64 / hours,
             if list.is_empty() { "none".to_owned() } else { list.join(", ") },
             sure as f64 / hours * 24.0
