@@ -21,7 +21,7 @@
 //! ```
 //!
 //! is what a changed byte costs in units of what a byte is worth. Of 600 true codewords it was
-//! below 0.09, of 15 000 wrong ones above 0.45, near the code's limit and far below; [`PATH_COST`] is
+//! below 0.09, of 15 000 wrong ones above 0.45, near the code's limit and far below; `PATH_COST` is
 //! between. With other codewords
 //! still wrong the codeword's bits are pinned and the decoder runs again for m'.
 //!

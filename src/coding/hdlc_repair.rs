@@ -26,7 +26,7 @@
 //! ```
 //!
 //! So it pays to go on once a frame has come up: the truth might come up later if it is wrong, and if
-//! nothing does, that speaks for it. Trials end where nothing could reach odds of [`LIKELY_ODDS`]. In
+//! nothing does, that speaks for it. Trials end where nothing could reach odds of 4. In
 //! noise the first sum alone is beyond that, and nothing is tried at all; and never more than
 //! [`WORK_PER_SYMBOL`] is done in the long run: signals that are something else cost little.
 //!
