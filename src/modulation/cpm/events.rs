@@ -6,10 +6,10 @@
 //! which it lost is its cost. The reliability of a symbol is the least margin of the events that
 //! change it (Hagenauer, Hoeher: A Viterbi algorithm with soft-decision outputs, GLOBECOM 1989).
 //!
-//! Paths meet when their last three symbols are the same. At a merge there may be several
+//! Paths meet when their last three symbols and their classes are the same. At a merge there may be several
 //! events: the loser may itself have won against another path before.
 
-use super::trellis::STATES;
+use super::trellis::Survivors;
 
 /// Longest competitor that is followed, in symbols.
 const COMPETITOR_SYMBOLS: usize = 60;
@@ -37,7 +37,7 @@ impl Rival {
 /// symbol `oldest`, or not by the first one if there were symbols before (`continued`).
 #[inline(always)]
 fn follow(
-    decisions: &[u8],
+    survivors: Survivors<'_>,
     states: &[u8],
     mut state: usize,
     (k, j, oldest): (usize, usize, usize),
@@ -50,7 +50,7 @@ fn follow(
             return Some(differs);
         }
         differs |= (((state ^ own) & 1) as u64) << (k - i);
-        state = state >> 1 | usize::from(decisions[i] >> state & 1) << 2;
+        state = survivors.before(i, state);
     }
     (oldest == 0 && !continued).then_some(differs)
 }
@@ -62,8 +62,7 @@ fn follow(
 /// margins add up. One that has not met the path within 60 symbols, or that leaves it before the
 /// first decision if there were symbols before it (`continued`), is not an event.
 pub(super) fn soft_decisions(
-    decisions: &[u8],
-    margins: &[[f32; STATES]],
+    survivors: Survivors<'_>,
     states: &[u8],
     (ceiling, event_ceiling): (f32, f32),
     continued: bool,
@@ -75,14 +74,12 @@ pub(super) fn soft_decisions(
     events.clear();
     for k in 1..states.len() {
         let state = usize::from(states[k]);
-        let margin = margins[k][state];
+        let margin = survivors.margin(k, state);
         // A margin that is not a number says nothing either.
         if margin.is_nan() || margin >= ceiling {
             continue;
         }
-        let loser =
-            |state: usize, j: usize| state >> 1 | usize::from(1 - (decisions[j] >> state & 1)) << 2;
-        let mut rival = loser(state, k);
+        let mut rival = survivors.loser(k, state);
         let oldest = k.saturating_sub(COMPETITOR_SYMBOLS);
         // Bit i: symbol k - i differs.
         let mut differs = 0u64;
@@ -99,11 +96,16 @@ pub(super) fn soft_decisions(
                     reliability[j] = margin;
                 }
             }
-            let second = margin + margins[j][rival];
+            let second = margin + survivors.margin(j, rival);
             if j > 0
                 && second < event_ceiling
-                && let Some(before) =
-                    follow(decisions, states, loser(rival, j), (k, j - 1, oldest), continued)
+                && let Some(before) = follow(
+                    survivors,
+                    states,
+                    survivors.loser(j, rival),
+                    (k, j - 1, oldest),
+                    continued,
+                )
                 && before | differs != 0
             {
                 let event = event(k, differs | before, second);
@@ -115,7 +117,7 @@ pub(super) fn soft_decisions(
                 }
                 events.push(event);
             }
-            rival = rival >> 1 | usize::from(decisions[j] >> rival & 1) << 2;
+            rival = survivors.before(j, rival);
         }
         if met && margin < event_ceiling && differs != 0 {
             events.push(event(k, differs, margin));
@@ -140,40 +142,55 @@ mod tests {
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    use super::super::trellis::trace_back;
+    use super::super::trellis::STATES;
     use super::*;
 
     /// A trellis that has run on nothing sensible.
-    fn random(seed: u64, n: usize) -> (Vec<u8>, Vec<[f32; STATES]>, Vec<u8>) {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let decisions: Vec<u8> = (0..n).map(|_| rng.random()).collect();
-        let margins = (0..n).map(|_| std::array::from_fn(|_| rng.random_range(0.0..9.0))).collect();
-        let mut states = Vec::new();
-        trace_back(&decisions, 3, &mut states);
-        (decisions, margins, states)
+    struct Nonsense {
+        decisions: Vec<u32>,
+        margins: Vec<[f32; STATES]>,
+        states: Vec<u8>,
+        classes: usize,
+    }
+
+    impl Nonsense {
+        fn new(seed: u64, n: usize, classes: usize) -> Self {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let decisions: Vec<u32> = (0..n).map(|_| rng.random()).collect();
+            let margins = (0..n * classes)
+                .map(|_| std::array::from_fn(|_| rng.random_range(0.0..9.0)))
+                .collect();
+            let mut made = Self { decisions, margins, states: Vec::new(), classes };
+            let mut states = Vec::new();
+            made.survivors().trace_back(3, &mut states);
+            made.states = states;
+            made
+        }
+
+        fn survivors(&self) -> Survivors<'_> {
+            Survivors {
+                decisions: &self.decisions,
+                margins: &self.margins,
+                classes: self.classes,
+                counted_from: 0,
+            }
+        }
     }
 
     /// The states of the survivor of `state` after symbol k.
-    fn survivor(decisions: &[u8], k: usize, mut state: usize) -> Vec<usize> {
+    fn survivor(survivors: Survivors<'_>, k: usize, mut state: usize) -> Vec<usize> {
         let mut path = vec![0; k + 1];
         for j in (0..=k).rev() {
             path[j] = state;
-            state = state >> 1 | usize::from(decisions[j] >> state & 1) << 2;
+            state = survivors.before(j, state);
         }
         path
     }
 
     /// What [`soft_decisions`] says, path by path: at every merge of the decided path the loser, and
     /// at every merge of the loser, as long as it is apart, its own loser.
-    fn slow(
-        decisions: &[u8],
-        margins: &[[f32; STATES]],
-        states: &[u8],
-        limit: f32,
-    ) -> BTreeMap<(usize, u64), f32> {
+    fn slow(survivors: Survivors<'_>, states: &[u8], limit: f32) -> BTreeMap<(usize, u64), f32> {
         let mut events = BTreeMap::new();
-        let other =
-            |state: usize, k: usize| state >> 1 | usize::from(1 - (decisions[k] >> state & 1)) << 2;
         let mut note = |path: &[usize], k: usize, margin: f32| {
             // Behind the point where it meets the decided path it is the same.
             let from = (0..k).rev().find(|j| path[*j] == usize::from(states[*j]));
@@ -190,16 +207,16 @@ mod tests {
         };
         for k in 1..states.len() {
             let state = usize::from(states[k]);
-            let margin = margins[k][state];
-            let rival = survivor(decisions, k - 1, other(state, k));
+            let margin = survivors.margin(k, state);
+            let rival = survivor(survivors, k - 1, survivors.loser(k, state));
             note(&rival, k, margin);
             for j in (1..k).rev() {
                 if rival[j] == usize::from(states[j]) {
                     break;
                 }
-                let mut path = survivor(decisions, j - 1, other(rival[j], j));
+                let mut path = survivor(survivors, j - 1, survivors.loser(j, rival[j]));
                 path.extend_from_slice(&rival[j..]);
-                note(&path, k, margin + margins[j][rival[j]]);
+                note(&path, k, margin + survivors.margin(j, rival[j]));
             }
         }
         events
@@ -207,23 +224,16 @@ mod tests {
 
     #[test]
     fn events_are_those_of_the_slow_twin() {
-        for seed in 0..40 {
-            let (decisions, margins, states) = random(seed, 50);
+        for (seed, classes) in (0..40).map(|i| (i, 1 + i as usize % 3)) {
+            let made = Nonsense::new(seed, 50, classes);
+            let states = &made.states;
             let (mut reliability, mut events) = (Vec::new(), Vec::new());
             let limits = (20.0, 7.0);
-            soft_decisions(
-                &decisions,
-                &margins,
-                &states,
-                limits,
-                false,
-                &mut reliability,
-                &mut events,
-            );
+            soft_decisions(made.survivors(), states, limits, false, &mut reliability, &mut events);
             let found: BTreeMap<(usize, u64), f32> =
                 events.iter().map(|e| ((e.first, e.pattern), e.margin)).collect();
             assert_eq!(found.len(), events.len(), "an event twice");
-            assert_eq!(found, slow(&decisions, &margins, &states, limits.1));
+            assert_eq!(found, slow(made.survivors(), states, limits.1));
             assert!(events.is_sorted_by_key(Rival::last));
             for e in &events {
                 assert_eq!(e.pattern & 1, 1);
@@ -236,16 +246,17 @@ mod tests {
 
     #[test]
     fn nonsense_and_nothing_are_taken() {
-        let (decisions, mut margins, states) = random(1, 30);
-        margins[7] = [f32::NAN; STATES];
-        margins[9] = [f32::INFINITY; STATES];
+        let mut made = Nonsense::new(1, 30, 1);
+        made.margins[7] = [f32::NAN; STATES];
+        made.margins[9] = [f32::INFINITY; STATES];
         let (mut reliability, mut events) = (Vec::new(), Vec::new());
         for (limits, continued) in [((9.0, 9.0), true), ((f32::NAN, f32::NAN), false)] {
             let out = (&mut reliability, &mut events);
-            soft_decisions(&decisions, &margins, &states, limits, continued, out.0, out.1);
+            soft_decisions(made.survivors(), &made.states, limits, continued, out.0, out.1);
             assert!(events.iter().all(|e| !e.margin.is_nan()));
         }
-        soft_decisions(&[], &[], &[], (1.0, 1.0), false, &mut reliability, &mut events);
+        let nothing = Nonsense::new(1, 0, 2);
+        soft_decisions(nothing.survivors(), &[], (1.0, 1.0), false, &mut reliability, &mut events);
         assert!(reliability.is_empty() && events.is_empty());
     }
 }

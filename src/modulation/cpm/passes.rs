@@ -9,7 +9,7 @@
 //!   least squares for the frequency, its slope and the error of the index;
 //! * amplitude and noise, block by block.
 //!
-//! With these removed the trellis runs again with a longer memory, forwards, and backwards in time:
+//! With these removed the trellis runs again with a longer memory and survivors of three classes, forwards, and backwards in time:
 //! `conj(s(-t))` is a signal of the same kind with its symbols in reverse, since
 //! `q(L - t) = 1/2 - q(t)`. Each pass is at its worst where it begins, in the first symbols of the
 //! burst or in the last, where it has no phase reference yet; so the passes are cut in the middle
@@ -25,7 +25,7 @@ use super::resample::{Carrier, Grid, Interpolator, Stretch};
 use super::tracker::{
     BLOCK, Block, Decided, Levels, Path, REFERENCE, Timing, Tracker, event_ceiling,
 };
-use super::trellis::{Memory, STATES, StateBranches, Trellis, trace_back};
+use super::trellis::{Memory, STATES, StateBranches, Survivors, Trellis};
 
 /// Symbols in a sum for the carrier.
 const SUM: usize = 16;
@@ -36,6 +36,11 @@ const SLIP: f64 = 1.0;
 
 /// So many symbols before and after a burst there is silence.
 const QUIET_FROM: usize = 6;
+/// Classes of survivors are counted so many symbols after the beginning of a burst: in the noise
+/// before, all classes would come to follow the same path.
+const COUNTED_AFTER: usize = 24;
+/// Indices so near to 1 are fitted twice.
+const REFITTED_WITHIN: f64 = 0.13;
 /// Symbols around the middle among which the passes are joined.
 const JOIN_WITHIN: usize = 128;
 /// Symbols on either side of the joint in which they have to agree.
@@ -69,14 +74,60 @@ pub(super) struct Passes {
     symbols: usize,
     h: f64,
     amplitude: f64,
+    /// Classes of survivors.
+    classes: usize,
     branches: Option<StateBranches>,
     prompt: Vec<(f32, f32)>,
     travelled: Vec<f32>,
-    decisions: Vec<u8>,
+    decisions: Vec<u32>,
     margins: Vec<[f32; STATES]>,
     /// Forwards and backwards in time; both in the order of time.
     passes: [Pass; 2],
     joined: Pass,
+}
+
+/// A trellis' way over the grid.
+struct Run<'a> {
+    branches: &'a StateBranches,
+    grid: (&'a [f32], &'a [f32]),
+    decisions: &'a mut [u32],
+    margins: &'a mut [[f32; STATES]],
+    /// Classes are counted from this symbol on.
+    counted_from: usize,
+}
+
+impl Run<'_> {
+    /// Goes it with a number of classes; the most likely state at its end.
+    fn with_classes<const CLASSES: usize>(&mut self, mut trellis: Trellis<1>) -> usize {
+        let from = self.counted_from;
+        let points = from * BRANCH_SAMPLES;
+        let mut single = vec![[0.0; STATES]; from];
+        trellis.advance::<BRANCH_SAMPLES>(
+            self.branches,
+            (&self.grid.0[..points], &self.grid.1[..points]),
+            &mut self.decisions[..from],
+            &mut single,
+        );
+        for (margins, single) in self.margins.chunks_exact_mut(CLASSES).zip(single) {
+            margins[0] = single;
+        }
+        let mut trellis = trellis.with_classes::<CLASSES>();
+        trellis.advance::<BRANCH_SAMPLES>(
+            self.branches,
+            (&self.grid.0[points..], &self.grid.1[points..]),
+            &mut self.decisions[from..],
+            &mut self.margins[from * CLASSES..],
+        );
+        trellis.best_state()
+    }
+}
+
+/// Classes of survivors for an index: 3, but where no step of the phase is left to be seen. A wrong
+/// symbol leaves none at h = 1, two alike leave none at h = 1/2; with small indices whoever errs so
+/// often is farther than other events.
+fn classes(h: f64) -> usize {
+    let invisible = h < 0.42 || (h - 0.5).abs() < 0.012 || (h - 1.0).abs() < 0.025;
+    if invisible { 1 } else { 3 }
 }
 
 /// Weighted least squares `y = a + b x`; `(a, b)`, b = 0 if the points do not tell.
@@ -171,9 +222,23 @@ impl Passes {
         // Symbols of the burst proper.
         let a = ((first - start) / symbol - 2.0).ceil().max(0.0) as usize;
         let z = (((last - start) / symbol - 2.0).max(0.0) as usize).min(self.symbols);
-        let (f, rate) = self.fit_carrier(a, z);
+        let (mut f, mut rate) = self.fit_carrier(a, z);
         self.turn(f, rate, (a + z) as f64 / 2.0);
         self.correlate(&BranchTable::new(shape, self.h), tracker.path());
+        self.branches = Some(StateBranches::new(&BranchTable::new(shape, self.h)));
+        self.hush(a.saturating_sub(QUIET_FROM), (z + PULSE_SYMBOLS + QUIET_FROM).min(self.symbols));
+        self.classes = classes(self.h);
+        if self.classes > 1 && (self.h - 1.0).abs() < REFITTED_WITHIN {
+            // Every symbol that the first pass has wrong has shifted the phase a little.
+            self.run(0, a);
+            let path: Vec<u8> = self.passes[0].states.iter().map(|s| s % STATES as u8).collect();
+            self.correlate(&BranchTable::new(shape, self.h), &path);
+            let more = self.fit_carrier(a, z);
+            self.turn(more.0, more.1, (a + z) as f64 / 2.0);
+            (f, rate) = (f + more.0, rate + more.1);
+            self.correlate(&BranchTable::new(shape, self.h), &path);
+            self.branches = Some(StateBranches::new(&BranchTable::new(shape, self.h)));
+        }
         self.blocks.clear();
         for b in 0..blocks.len() {
             let k = (b * BLOCK + BLOCK / 2) as f64;
@@ -187,15 +252,13 @@ impl Passes {
                 timing: Timing::default(),
             });
         }
-        self.branches = Some(StateBranches::new(&BranchTable::new(shape, self.h)));
-        self.hush(a.saturating_sub(QUIET_FROM), (z + PULSE_SYMBOLS + QUIET_FROM).min(self.symbols));
-        self.run(0);
+        self.run(0, a);
         self.grid.re.reverse();
         self.grid.im.reverse();
         for im in &mut self.grid.im {
             *im = -*im;
         }
-        self.run(1);
+        self.run(1, self.symbols.saturating_sub(z + PULSE_SYMBOLS));
         true
     }
 
@@ -340,34 +403,37 @@ impl Passes {
             .unwrap_or((self.amplitude, 1e-3))
     }
 
-    /// Runs the trellis over the grid, which is backwards for pass 1.
-    fn run(&mut self, pass: usize) {
+    /// Runs the trellis over the grid, which is backwards for pass 1. The burst begins at symbol
+    /// `from` of it.
+    fn run(&mut self, pass: usize, from: usize) {
         let Some(branches) = &self.branches else { return };
         let n = self.symbols;
+        let classes = self.classes;
+        let counted_from = (from + COUNTED_AFTER).min(n);
         self.decisions.clear();
         self.decisions.resize(n, 0);
         self.margins.clear();
-        self.margins.resize(n, [0.0; STATES]);
-        let mut trellis = Trellis::new(self.h, Memory::FITTED, self.amplitude as f32);
-        trellis.advance::<BRANCH_SAMPLES>(
+        self.margins.resize(n * classes, [f32::INFINITY; STATES]);
+        let memory = if classes > 1 { Memory::FITTED_CLASSES } else { Memory::FITTED };
+        let trellis = Trellis::new(self.h, memory, self.amplitude as f32);
+        let mut run = Run {
             branches,
-            &self.grid,
-            &mut self.decisions,
-            &mut self.margins,
-        );
+            grid: (&self.grid.re, &self.grid.im),
+            decisions: &mut self.decisions,
+            margins: &mut self.margins,
+            counted_from,
+        };
+        let state = match classes {
+            3 => run.with_classes::<3>(trellis),
+            _ => run.with_classes::<1>(trellis),
+        };
         let ceiling = 8.0 * self.amplitude as f32;
         let event_ceiling = event_ceiling((0..self.blocks.len()).map(|b| self.quality(b)));
         let Pass { states, reliability, rivals } = &mut self.passes[pass];
-        trace_back(&self.decisions, trellis.best_state(), states);
-        soft_decisions(
-            &self.decisions,
-            &self.margins,
-            states,
-            (ceiling, event_ceiling),
-            false,
-            reliability,
-            rivals,
-        );
+        let survivors =
+            Survivors { decisions: &self.decisions, margins: &self.margins, classes, counted_from };
+        survivors.trace_back(state, states);
+        soft_decisions(survivors, states, (ceiling, event_ceiling), false, reliability, rivals);
         if pass == 0 {
             return;
         }

@@ -18,7 +18,7 @@ use super::acquisition::Acquired;
 use super::events::{Rival, soft_decisions};
 use super::pulse::{BRANCH_SAMPLES, BranchTable, PULSE_SYMBOLS, PulseShape};
 use super::resample::{Carrier, GRID, Grid, Interpolator, Stretch};
-use super::trellis::{Memory, STATES, StateBranches, Trellis, trace_back};
+use super::trellis::{Memory, STATES, StateBranches, Survivors, Trellis};
 use crate::modulation::ErrorEvent;
 
 /// Symbols in a block.
@@ -180,7 +180,7 @@ pub(super) struct Tracker {
     stretch: f64,
     start: f64,
     carrier: Carrier,
-    trellis: Trellis,
+    trellis: Trellis<1>,
     branches: StateBranches,
     table: BranchTable,
     h: f64,
@@ -192,7 +192,7 @@ pub(super) struct Tracker {
     measured: usize,
     /// From symbol `kept` on, in whole blocks.
     kept: usize,
-    decisions: Vec<u8>,
+    decisions: Vec<u32>,
     margins: Vec<[f32; STATES]>,
     blocks: Vec<Block>,
     grid: Grid,
@@ -282,7 +282,7 @@ impl Tracker {
         self.margins.resize(at + BLOCK, [0.0; STATES]);
         self.trellis.advance::<GRID>(
             &self.branches,
-            &self.grid,
+            (&self.grid.re, &self.grid.im),
             &mut self.decisions[at..],
             &mut self.margins[at..],
         );
@@ -315,7 +315,9 @@ impl Tracker {
         let oldest = self.symbols.saturating_sub(2 * BLOCK).max(self.kept);
         let low = self.measured.saturating_sub(REFERENCE + 4).max(oldest);
         let state = self.trellis.best_state();
-        trace_back(&self.decisions[low - self.kept..], state, &mut self.states);
+        let mut states = std::mem::take(&mut self.states);
+        self.survivors(low).trace_back(state, &mut states);
+        self.states = states;
         self.correlate_path(low, state);
         let n = self.states.len();
         let (mut error, mut count, mut weight) = (0.0f64, 0.0, 0.0f64);
@@ -428,15 +430,27 @@ impl Tracker {
             .unwrap_or((self.amplitude, 1e-3))
     }
 
+    /// Survivors from symbol `from` on.
+    fn survivors(&self, from: usize) -> Survivors<'_> {
+        let at = from - self.kept;
+        Survivors {
+            decisions: &self.decisions[at..],
+            margins: &self.margins[at..],
+            classes: 1,
+            counted_from: 0,
+        }
+    }
+
     /// Decides `count` blocks from the first kept one and appends them.
     fn decide(&mut self, count: usize, out: &mut Vec<Decided>) {
-        trace_back(&self.decisions, self.trellis.best_state(), &mut self.states);
+        let mut states = std::mem::take(&mut self.states);
+        self.survivors(self.kept).trace_back(self.trellis.best_state(), &mut states);
+        self.states = states;
         let ceiling = 8.0 * self.amplitude as f32;
         let mut reliability = std::mem::take(&mut self.reliability);
         let mut rivals = std::mem::take(&mut self.rivals);
         soft_decisions(
-            &self.decisions,
-            &self.margins,
+            self.survivors(self.kept),
             &self.states,
             (ceiling, event_ceiling((0..count).map(|b| self.quality(b)))),
             self.kept > 0,

@@ -27,6 +27,9 @@ use super::resample::{GRID, Grid};
 /// States of the trellis.
 pub(super) const STATES: usize = 8;
 
+/// Metric of a survivor that does not exist.
+const UNREACHED: f32 = -1e12;
+
 /// Keeps divisions by a magnitude finite.
 const TINY: f32 = 1e-20;
 
@@ -66,26 +69,35 @@ impl Memory {
     pub const TRACKING: Self = Self { beta: 0.90, gain: 0.0025 };
     /// For a signal whose carrier, clock and index have been fitted.
     pub const FITTED: Self = Self { beta: 0.97, gain: 0.0002 };
+    /// The same with classes of survivors, which live on until a small step of the phase shows.
+    pub const FITTED_CLASSES: Self = Self { beta: 0.98, gain: 0.0001 };
     /// For hypotheses that are 0.02 baud apart.
     pub const COARSE: Self = Self { beta: 0.80, gain: 0.01 };
 }
 
-/// Survivors of the trellis along one signal.
+/// Survivors of the trellis along one signal, `CLASSES` for each of the eight states.
+///
+/// A single wrong symbol leaves a step of the phase, 2πh. Where it is small (h near 1) the path with
+/// that symbol wrong meets the right one, four symbols later, long before the reference has shown
+/// the step, and the better of the two may be lost. Survivors of different classes never meet: the
+/// class is the number of ones that have left the pulse, modulo `CLASSES`, so one wrong symbol makes
+/// another class. The path into state n of class c comes by branch 0 from class c, by branch 1 from
+/// class c - 1.
 #[derive(Debug, Clone)]
-pub(super) struct Trellis {
+pub(super) struct Trellis<const CLASSES: usize> {
     /// Path metrics, the best at 0 after each call of [`advance`](Self::advance).
-    metric: Lanes,
-    reference: ComplexLanes,
-    phasor: ComplexLanes,
+    metric: [Lanes; CLASSES],
+    reference: [ComplexLanes; CLASSES],
+    phasor: [ComplexLanes; CLASSES],
     /// Frequency beyond the carrier that was removed, radians per symbol.
-    frequency: Lanes,
+    frequency: [Lanes; CLASSES],
     /// Advance of the phasor when the oldest bit leaves the pulse: states 0–3 lose a 0, 4–7 a 1.
     advance: ComplexLanes,
     memory: Memory,
     inverse_amplitude: f32,
 }
 
-impl Trellis {
+impl Trellis<1> {
     /// All states alike, nothing known. `amplitude`: |z| expected of the right branch.
     pub fn new(h: f64, memory: Memory, amplitude: f32) -> Self {
         let (sin, cos) = (std::f64::consts::PI * h).sin_cos();
@@ -95,10 +107,10 @@ impl Trellis {
             advance.im.0[s] = if s < STATES / 2 { sin as f32 } else { -sin as f32 };
         }
         Self {
-            metric: Lanes::default(),
-            reference: ComplexLanes::default(),
-            phasor: ComplexLanes::splat(1.0, 0.0),
-            frequency: Lanes::default(),
+            metric: [Lanes::default()],
+            reference: [ComplexLanes::default()],
+            phasor: [ComplexLanes::splat(1.0, 0.0)],
+            frequency: [Lanes::default()],
             advance,
             memory,
             inverse_amplitude: 1.0 / amplitude.max(1e-12),
@@ -110,74 +122,111 @@ impl Trellis {
         self.inverse_amplitude = 1.0 / amplitude.max(1e-12);
     }
 
-    /// The most likely state.
-    pub fn best_state(&self) -> usize {
-        self.metric.argmax()
-    }
-
     /// Frequency of a state beyond the carrier that was removed, radians per symbol.
     pub fn frequency(&self, state: usize) -> f32 {
-        self.frequency.0[state % STATES]
+        self.frequency[0].0[state % STATES]
     }
 
     /// Tells the survivors that the carrier was moved by so many radians per symbol.
     pub fn shift_frequency(&mut self, by: f32) {
-        self.frequency = self.frequency - Lanes::splat(by);
+        self.frequency[0] = self.frequency[0] - Lanes::splat(by);
+    }
+
+    /// The same survivors in class 0; the other classes are out of reach until they are reached from
+    /// there.
+    pub fn with_classes<const CLASSES: usize>(&self) -> Trellis<CLASSES> {
+        let mut metric = [Lanes([UNREACHED; LANES]); CLASSES];
+        metric[0] = self.metric[0];
+        Trellis {
+            metric,
+            reference: [self.reference[0]; CLASSES],
+            phasor: [self.phasor[0]; CLASSES],
+            frequency: [self.frequency[0]; CLASSES],
+            advance: self.advance,
+            memory: self.memory,
+            inverse_amplitude: self.inverse_amplitude,
+        }
+    }
+}
+
+impl<const CLASSES: usize> Trellis<CLASSES> {
+    /// The most likely state, as in [`Survivors`].
+    pub fn best_state(&self) -> usize {
+        let mut best = (0, self.metric[0].argmax());
+        for (c, metric) in self.metric.iter().enumerate() {
+            let n = metric.argmax();
+            if metric.0[n] > self.metric[best.0].0[best.1] {
+                best = (c, n);
+            }
+        }
+        best.0 * STATES + best.1
     }
 
     /// Takes `decisions.len()` symbols from the grid, of which the first starts at point 0. For
-    /// each it writes which of the two branches survived (bit n of the byte: into state n the one
-    /// from `n >> 1 | 4`) and by how much. The grid has `POINTS` points a symbol: [`GRID`], of
-    /// which the odd ones are taken, or [`BRANCH_SAMPLES`].
+    /// each it writes which of the two branches survived (bit 8c + n: into state n of class c the
+    /// one from `n >> 1 | 4`) and, class after class, by how much. The grid has `POINTS` points a
+    /// symbol: [`GRID`], of which the odd ones are taken, or [`BRANCH_SAMPLES`].
     #[allow(unsafe_code)] // the call of a function compiled for AVX2, once AVX2 was detected
     pub fn advance<const POINTS: usize>(
         &mut self,
         branches: &StateBranches,
-        grid: &Grid,
-        decisions: &mut [u8],
+        grid: (&[f32], &[f32]),
+        decisions: &mut [u32],
         margins: &mut [[f32; STATES]],
     ) {
         #[cfg(target_arch = "x86_64")]
         if has_avx2() {
             // SAFETY: AVX2 was detected.
-            return unsafe { advance_avx2::<POINTS>(self, branches, grid, decisions, margins) };
+            return unsafe {
+                advance_avx2::<CLASSES, POINTS>(self, branches, grid, decisions, margins)
+            };
         }
         let _ = has_avx2;
-        advance_body::<Lanes, POINTS>(self, branches, grid, decisions, margins);
+        advance_body::<Lanes, CLASSES, POINTS>(self, branches, grid, decisions, margins);
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn advance_avx2<const POINTS: usize>(
-    trellis: &mut Trellis,
+fn advance_avx2<const CLASSES: usize, const POINTS: usize>(
+    trellis: &mut Trellis<CLASSES>,
     branches: &StateBranches,
-    grid: &Grid,
-    decisions: &mut [u8],
+    grid: (&[f32], &[f32]),
+    decisions: &mut [u32],
     margins: &mut [[f32; STATES]],
 ) {
-    advance_body::<Avx, POINTS>(trellis, branches, grid, decisions, margins);
+    advance_body::<Avx, CLASSES, POINTS>(trellis, branches, grid, decisions, margins);
+}
+
+/// A survivor's metric but for the next branch, its reference faded by a symbol with its magnitude,
+/// and its phasor one symbol on.
+#[derive(Clone, Copy)]
+struct Extended<V> {
+    base: V,
+    w: Complex<V>,
+    inverse: V,
+    turned: Complex<V>,
 }
 
 #[inline(always)]
-fn advance_body<V: Vector, const POINTS: usize>(
-    trellis: &mut Trellis,
+fn advance_body<V: Vector, const CLASSES: usize, const POINTS: usize>(
+    trellis: &mut Trellis<CLASSES>,
     branches: &StateBranches,
-    grid: &Grid,
-    decisions: &mut [u8],
+    grid: (&[f32], &[f32]),
+    decisions: &mut [u32],
     margins: &mut [[f32; STATES]],
 ) {
     let beta = V::splat(trellis.memory.beta);
     let gain = V::splat(trellis.memory.gain);
     let advance = Complex::<V>::load(&trellis.advance);
     let inverse_amplitude = trellis.inverse_amplitude;
-    let mut metric = V::load(trellis.metric);
-    let mut u = Complex::<V>::load(&trellis.reference);
-    let mut phasor = Complex::<V>::load(&trellis.phasor);
-    let mut frequency = V::load(trellis.frequency);
-    let symbols = grid.re.chunks_exact(POINTS).zip(grid.im.chunks_exact(POINTS));
-    for ((decision, margin), (re, im)) in decisions.iter_mut().zip(margins.iter_mut()).zip(symbols)
-    {
+    let mut metric = trellis.metric.map(V::load);
+    let mut u = trellis.reference.map(|u| Complex::<V>::load(&u));
+    let mut phasor = trellis.phasor.map(|p| Complex::<V>::load(&p));
+    let mut frequency = trellis.frequency.map(V::load);
+    let symbols = grid.0.chunks_exact(POINTS).zip(grid.1.chunks_exact(POINTS));
+    let margins = margins.chunks_exact_mut(CLASSES);
+    for ((decision, margin), (re, im)) in decisions.iter_mut().zip(margins).zip(symbols) {
         let (mut z0, mut z1) = (Complex::<V>::splat(0.0, 0.0), Complex::<V>::splat(0.0, 0.0));
         for i in 0..BRANCH_SAMPLES {
             let at = (2 * i + 1) * POINTS / GRID;
@@ -185,49 +234,110 @@ fn advance_body<V: Vector, const POINTS: usize>(
             z0 = z0 + g * Complex::load(&branches.0[0][i]);
             z1 = z1 + g * Complex::load(&branches.0[1][i]);
         }
-        let w = u.scale(beta);
-        let w_abs = w.norm_sqr().sqrt();
-        let inverse = w_abs.reciprocal(inverse_amplitude, TINY);
-        let base = metric - w_abs;
-        let turned = phasor * advance;
-        // Branch 0 comes from the low states, branch 1 from the high ones.
-        let (w0, w1) = (w.double_low(), w.double_high());
-        let y0 = z0 * phasor.double_low();
-        let y1 = z1 * phasor.double_high();
-        let (v0, v1) = (w0 + y0, w1 + y1);
-        let m0 = base.double_low() + v0.norm_sqr().sqrt();
-        let m1 = base.double_high() + v1.norm_sqr().sqrt();
-        let difference = m0 - m1;
-        let e0 = (y0.im * w0.re - y0.re * w0.im) * inverse.double_low();
-        let e1 = (y1.im * w1.re - y1.re * w1.im) * inverse.double_high();
-        let nu = difference.choose(frequency.double_low(), frequency.double_high())
-            + gain * difference.choose(e0, e1);
-        let p = Complex::choose(difference, turned.double_low(), turned.double_high());
-        // e^{-jν} to second order, then one Newton step towards unit magnitude.
-        let small = Complex { re: V::splat(1.0) - V::splat(0.5) * nu * nu, im: -nu };
-        phasor = (p * small).renormalised();
-        metric = difference.choose(m0, m1);
-        u = Complex::choose(difference, v0, v1);
-        frequency = nu;
-        *margin = difference.abs().store().0;
-        *decision = difference.not_positive();
+        let (old_phasor, old_frequency) = (phasor, frequency);
+        let extended: [Extended<V>; CLASSES] = std::array::from_fn(|c| {
+            let w = u[c].scale(beta);
+            let w_abs = w.norm_sqr().sqrt();
+            Extended {
+                base: metric[c] - w_abs,
+                w,
+                inverse: w_abs.reciprocal(inverse_amplitude, TINY),
+                turned: phasor[c] * advance,
+            }
+        });
+        let mut decided = 0u32;
+        for c in 0..CLASSES {
+            // Branch 0 comes from the low states, branch 1 from the high ones of the class before.
+            let before = (c + CLASSES - 1) % CLASSES;
+            let (low, high) = (&extended[c], &extended[before]);
+            let (w0, w1) = (low.w.double_low(), high.w.double_high());
+            let y0 = z0 * old_phasor[c].double_low();
+            let y1 = z1 * old_phasor[before].double_high();
+            let (v0, v1) = (w0 + y0, w1 + y1);
+            let m0 = low.base.double_low() + v0.norm_sqr().sqrt();
+            let m1 = high.base.double_high() + v1.norm_sqr().sqrt();
+            let difference = m0 - m1;
+            let e0 = (y0.im * w0.re - y0.re * w0.im) * low.inverse.double_low();
+            let e1 = (y1.im * w1.re - y1.re * w1.im) * high.inverse.double_high();
+            let nu = difference
+                .choose(old_frequency[c].double_low(), old_frequency[before].double_high())
+                + gain * difference.choose(e0, e1);
+            let p = Complex::choose(difference, low.turned.double_low(), high.turned.double_high());
+            // e^{-jν} to second order, then one Newton step towards unit magnitude.
+            let small = Complex { re: V::splat(1.0) - V::splat(0.5) * nu * nu, im: -nu };
+            phasor[c] = (p * small).renormalised();
+            metric[c] = difference.choose(m0, m1);
+            u[c] = Complex::choose(difference, v0, v1);
+            frequency[c] = nu;
+            margin[c] = difference.abs().store().0;
+            decided |= u32::from(difference.not_positive()) << (STATES * c);
+        }
+        *decision = decided;
     }
-    let metric = metric.store();
-    let best = metric.0[metric.argmax()];
-    trellis.metric = metric - Lanes::splat(best);
-    trellis.reference = u.store();
-    trellis.phasor = phasor.store();
-    trellis.frequency = frequency.store();
+    let metric = metric.map(V::store);
+    let mut best = f32::MIN;
+    for m in &metric {
+        best = best.max(m.0[m.argmax()]);
+    }
+    trellis.metric = metric.map(|m| m - Lanes::splat(best));
+    trellis.reference = u.map(Complex::store);
+    trellis.phasor = phasor.map(Complex::store);
+    trellis.frequency = frequency.map(V::store);
 }
 
-/// Follows the survivor back from `state` after the last decision; `states[k]` is the state after
-/// symbol k, whose lowest bit is bit k.
-pub(super) fn trace_back(decisions: &[u8], mut state: usize, states: &mut Vec<u8>) {
-    states.clear();
-    states.resize(decisions.len(), 0);
-    for (s, d) in states.iter_mut().zip(decisions).rev() {
-        *s = state as u8;
-        state = state >> 1 | usize::from(d >> state & 1) << 2;
+/// Which branches survived. A state is numbered n + 8c: bits n, class c.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Survivors<'a> {
+    /// One a symbol, as [`Trellis::advance`] writes them.
+    pub decisions: &'a [u32],
+    /// By how much, `classes` a symbol.
+    pub margins: &'a [[f32; STATES]],
+    /// Number of classes.
+    pub classes: usize,
+    /// From this symbol on they are counted; before there is class 0 alone.
+    pub counted_from: usize,
+}
+
+impl Survivors<'_> {
+    /// The state before symbol `k`, if the state after it is `state` and it came by branch 0 or 1.
+    #[inline(always)]
+    fn by_branch(&self, k: usize, state: usize, branch: usize) -> usize {
+        let n = (state % STATES) >> 1 | branch << 2;
+        if self.classes == 1 {
+            return n;
+        }
+        let class = state / STATES;
+        let back = if k < self.counted_from { 0 } else { branch };
+        n + STATES * ((class + self.classes - back) % self.classes)
+    }
+
+    /// The state before symbol `k` of the path that survived into `state`.
+    #[inline(always)]
+    pub fn before(&self, k: usize, state: usize) -> usize {
+        self.by_branch(k, state, (self.decisions[k] >> state & 1) as usize)
+    }
+
+    /// That of the path that did not.
+    #[inline(always)]
+    pub fn loser(&self, k: usize, state: usize) -> usize {
+        self.by_branch(k, state, (1 - (self.decisions[k] >> state & 1)) as usize)
+    }
+
+    /// By how much the path into `state` survived.
+    #[inline(always)]
+    pub fn margin(&self, k: usize, state: usize) -> f32 {
+        self.margins[k * self.classes + state / STATES][state % STATES]
+    }
+
+    /// Follows the survivor back from `state` after the last decision; `states[k]` is the state
+    /// after symbol k, whose lowest bit is bit k.
+    pub fn trace_back(&self, mut state: usize, states: &mut Vec<u8>) {
+        states.clear();
+        states.resize(self.decisions.len(), 0);
+        for (k, s) in states.iter_mut().enumerate().rev() {
+            *s = state as u8;
+            state = self.before(k, state);
+        }
     }
 }
 
@@ -518,15 +628,18 @@ mod tests {
         let mut trellis = Trellis::new(h, Memory::TRACKING, 4.0);
         let mut decisions = vec![0; SYMBOLS];
         let mut margins = vec![[0.0; STATES]; SYMBOLS];
-        trellis.advance::<GRID>(&StateBranches::new(&table), &grid, &mut decisions, &mut margins);
+        let points = (&grid.re[..], &grid.im[..]);
+        trellis.advance::<GRID>(&StateBranches::new(&table), points, &mut decisions, &mut margins);
         // Equal but where the two branches were as good as each other.
         for (k, (fast, slow)) in decisions.iter().zip(&slow_decisions).enumerate() {
             for (n, margin) in margins[k].iter().enumerate() {
-                assert!((fast ^ slow) >> n & 1 == 0 || *margin < 1e-2, "{k} {n}");
+                assert!((fast ^ u32::from(*slow)) >> n & 1 == 0 || *margin < 1e-2, "{k} {n}");
             }
         }
         let mut states = Vec::new();
-        trace_back(&decisions, trellis.best_state(), &mut states);
+        let survivors =
+            Survivors { decisions: &decisions, margins: &margins, classes: 1, counted_from: 0 };
+        survivors.trace_back(trellis.best_state(), &mut states);
         let wrong = states.iter().zip(&bits).skip(8).filter(|(s, b)| *s & 1 != **b).count();
         assert!(wrong <= 4, "{wrong} of {SYMBOLS} bits wrong");
 
@@ -546,6 +659,47 @@ mod tests {
         for s in scores {
             assert!((f64::from(s) - expected).abs() < 2e-3 * expected, "{s} {expected}");
         }
+    }
+
+    #[test]
+    fn a_path_of_another_class_lives_on() {
+        // h = 0.9: one wrong symbol turns the phase by 36°. The rivals of one class alone are
+        // decided within four symbols.
+        let h = 0.9;
+        let table = BranchTable::new(&PulseShape::new(&PhasePulse::new(0.5, 4)), h);
+        let wrong = |classes: usize| -> usize {
+            (0..40u64)
+                .map(|seed| {
+                    let (grid, bits) = signal(seed, h, 2.5);
+                    let trellis = Trellis::new(h, Memory::FITTED_CLASSES, 4.0);
+                    let mut decisions = vec![0; SYMBOLS];
+                    let mut margins = vec![[0.0; STATES]; SYMBOLS * classes];
+                    let points = (&grid.re[..], &grid.im[..]);
+                    let branches = StateBranches::new(&table);
+                    let state = if classes == 3 {
+                        let mut trellis = trellis.with_classes::<3>();
+                        trellis.advance::<GRID>(&branches, points, &mut decisions, &mut margins);
+                        trellis.best_state()
+                    } else {
+                        let mut trellis = trellis.with_classes::<1>();
+                        trellis.advance::<GRID>(&branches, points, &mut decisions, &mut margins);
+                        trellis.best_state()
+                    };
+                    let survivors = Survivors {
+                        decisions: &decisions,
+                        margins: &margins,
+                        classes,
+                        counted_from: 0,
+                    };
+                    let mut states = Vec::new();
+                    survivors.trace_back(state, &mut states);
+                    let pairs = states.iter().zip(&bits).take(SYMBOLS - 40).skip(8);
+                    pairs.filter(|(s, b)| *s & 1 != **b).count()
+                })
+                .sum()
+        };
+        let (one, three) = (wrong(1), wrong(3));
+        assert!(one > 20 && 2 * three < one, "{three} of {one}");
     }
 
     #[test]
@@ -572,15 +726,24 @@ mod tests {
         let table = BranchTable::new(&shape, 0.5);
         let branches = StateBranches::new(&table);
         let (grid, _) = signal(3, 0.5, 3.0);
-        let mut fast = Trellis::new(0.5, Memory::TRACKING, 4.0);
-        let mut plain = fast.clone();
-        let mut decisions = [vec![0; SYMBOLS], vec![0; SYMBOLS]];
-        let mut margins = [vec![[0.0; STATES]; SYMBOLS], vec![[0.0; STATES]; SYMBOLS]];
-        fast.advance::<GRID>(&branches, &grid, &mut decisions[0], &mut margins[0]);
-        let (d, m) = (&mut decisions[1], &mut margins[1]);
-        advance_body::<Lanes, GRID>(&mut plain, &branches, &grid, d, m);
-        assert_eq!(decisions[0], decisions[1]);
-        assert_eq!(margins[0], margins[1]);
-        assert_eq!(fast.frequency, plain.frequency);
+        let points = (&grid.re[..], &grid.im[..]);
+        fn agree<const C: usize>(
+            mut fast: Trellis<C>,
+            branches: &StateBranches,
+            points: (&[f32], &[f32]),
+        ) {
+            let mut plain = fast.clone();
+            let mut decisions = [vec![0; SYMBOLS], vec![0; SYMBOLS]];
+            let mut margins = [vec![[0.0; STATES]; SYMBOLS * C], vec![[0.0; STATES]; SYMBOLS * C]];
+            fast.advance::<GRID>(branches, points, &mut decisions[0], &mut margins[0]);
+            let (d, m) = (&mut decisions[1], &mut margins[1]);
+            advance_body::<Lanes, C, GRID>(&mut plain, branches, points, d, m);
+            assert_eq!(decisions[0], decisions[1]);
+            assert_eq!(margins[0], margins[1]);
+            assert_eq!(fast.frequency, plain.frequency);
+        }
+        let trellis = Trellis::new(0.5, Memory::TRACKING, 4.0);
+        agree(trellis.with_classes::<3>(), &branches, points);
+        agree(trellis, &branches, points);
     }
 }
