@@ -25,10 +25,24 @@
 //! between. With other codewords
 //! still wrong the codeword's bits are pinned and the decoder runs again for m'.
 //!
+//! That does not help where a strong signal begins or ends within the block: then the bytes of
+//! the noise beside it cost nothing in comparison, and there are enough of them to make a codeword.
+//! So the path must also be likelier than chance in absolute terms. A path through the trellis is
+//! one of codewords with a probability of 2^-(8·roots), and
+//!
+//! ```text
+//!  -ln p = (m - m')/2 + ∑ ln(1 + e^-cost of the events)
+//! ```
+//!
+//! of the path found is to stay below the logarithm of that, trials and odds taken off: at most 67
+//! for true ones, 187 and more for wrong ones, with 157 allowed (E = 16).
+//!
 //! [`decode_with_events`]: crate::coding::convolutional::ViterbiDecoder::decode_with_events
 //!
 //! References: E. Paaske, *Improved Decoding for a Concatenated Coding System Recommended by CCSDS*
 //! (IEEE Trans. COM 38, 1990); CCSDS 130.1-G-3.
+
+use std::f64::consts::LN_2;
 
 use crate::coding::chase::{self, Attempt, Doubts, Plan};
 use crate::coding::convolutional::{FREE, Known, OTHER, Path, SAME, ViterbiDecoder};
@@ -38,6 +52,10 @@ use crate::coding::{bits, randomizer};
 
 /// What a changed byte may cost, in units of what a byte is worth.
 const PATH_COST: f64 = 0.2;
+
+/// Log-likelihood that a codeword must not lose for chance: that of as many trials as there are, and
+/// of the odds of a frame beyond doubt.
+const TRIALS_NATS: f64 = 20.0;
 
 /// Numbers of erasures with nothing undone, and with events undone.
 const ERASURES: [usize; 14] = [2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28];
@@ -276,6 +294,8 @@ impl ConcatenatedDecoder {
         extract(&self.block, depth, index, word);
         let before = word.to_vec();
         let others_right = self.right.iter().enumerate().all(|(i, right)| *right || i == index);
+        let uncertainty = uncertainty(&self.mapped, depth, index);
+        let most_nats = f64::from(8 * codes.code.parity_bytes() as u32) * LN_2 - TRIALS_NATS;
         let mut verifications = 0u32;
         let (viterbi, decided) = (&mut self.viterbi, &self.decided);
         let (block, pins) = (&self.block, &self.pins);
@@ -304,7 +324,8 @@ impl ConcatenatedDecoder {
                 viterbi.decode(received.llr, &known, trial_bits).metric
             };
             let worth = best * changed as f64 / (n * depth) as f64;
-            best - metric <= PATH_COST * worth
+            let against = 0.5 * (best - metric) + uncertainty;
+            best - metric <= PATH_COST * worth && against <= most_nats
         };
         let found = chase::decode(codes.code, word, &doubts, &plan, trials, accept).is_ok();
         *trials = trials.saturating_sub(verifications * (block_bits / BITS_A_TRIAL) as u32);
@@ -340,6 +361,22 @@ fn pin_codeword(codes: &Codes, index: usize, block: &[u8], bits: &mut Vec<u8>, p
             };
         }
     }
+}
+
+/// -ln of the probability that codeword `index` has none of `events`, whose bits count for the
+/// codewords that they touch.
+fn uncertainty(events: &[BitEvent], depth: usize, index: usize) -> f64 {
+    events
+        .iter()
+        .map(|event| {
+            let (mut bits, mut all) = (0u32, 0u32);
+            for bit in event.bits() {
+                all += 1;
+                bits += u32::from(bit / 8 % depth == index);
+            }
+            f64::from(event.doubt()) * f64::from(bits) / f64::from(all.max(1))
+        })
+        .sum()
 }
 
 fn extract(block: &[u8], depth: usize, index: usize, word: &mut [u8]) {

@@ -74,6 +74,17 @@ impl SyncWord {
         }
     }
 
+    /// ρ of the word at the first of `llrs`; 0 if there are fewer than the word has.
+    pub fn correlation(&self, llrs: &[f32]) -> f32 {
+        let Some(llrs) = llrs.get(..self.bits) else { return 0.0 };
+        let (mut sum, mut energy) = (0f32, 0f32);
+        for (&sign, &x) in self.signs.iter().zip(llrs) {
+            sum += sign * x;
+            energy += x * x;
+        }
+        if energy > 0.0 { sum / energy.sqrt() } else { 0.0 }
+    }
+
     /// One block. Every sum is formed in the same order whatever the block, so cuts do not show.
     fn search_block(&self, llrs: &[f32], first: usize, hits: &mut Vec<SyncHit>) {
         let count = llrs.len() + 1 - self.bits;

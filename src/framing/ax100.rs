@@ -18,11 +18,14 @@
 //! correlation that noise passes every few hundred symbols; maximum-likelihood decoding of the
 //! Golay word with the runners-up tried next (of a plain length, its weakest bits turned); errors,
 //! erasures and the likeliest error events in the codeword ([`crate::coding::chase`]). The code
-//! decides: its 32 parity bytes leave no room for a false frame.
+//! decides: a random word is accepted, with all the sets of events and erasures that are tried,
+//! with less than 10⁻⁷.
 //!
-//! A shortened cyclic code has a trap: a codeword followed by k bytes of anything is, taken as one
-//! word, a codeword with at most k errors. Where a corrected word ends in zeros that were not
-//! received as zeros, the shorter word is the more likely one, and the header decides.
+//! A shortened cyclic code has a trap, though: a codeword with k bytes of anything before or behind
+//! it is, taken as one word, a codeword with at most k errors. Where a word may end in zeros, header
+//! and symbols [decide](Ax100Deframer::length) how long it is, and a frame between whose lengths
+//! they hardly tell is doubtful. A word that begins k bytes early has a sync word k bytes later that
+//! is the better one.
 //!
 //! References: GomSpace, *NanoCom AX100 Datasheet* and *Software Documentation* (CSP framing);
 //! CCSDS 131.0-B-5 for the code and the randomizer; RFC 3385 for CRC-32C.
@@ -69,6 +72,16 @@ const HYPOTHESES_WEAK: usize = 1;
 /// Hypotheses that are decoded softly: it costs a hundred times as much.
 const HYPOTHESES_SOFT: usize = 2;
 const HYPOTHESIS_GAP: f32 = 8.0;
+
+/// Bytes behind a codeword that could be the last ones of a longer codeword: they are looked at.
+const TAIL_BYTES: usize = 2;
+/// How much likelier the best length has to be than the next, in nats: ln(1000), as any frame beyond
+/// doubt, and …
+const CERTAIN_NATS: f32 = 6.91;
+/// … that much more, because the detectors' soft symbols are a little too sure.
+const OVERSURE_NATS: f32 = 2.3;
+/// |ρ| of a sync word up to 16 bytes behind that of a frame may be so much better.
+const SHIFT_MARGIN: f32 = 0.5;
 
 /// Symbols that may be missing at the end of a run; they count as unknown.
 const MISSING_SYMBOLS: usize = 64;
@@ -185,7 +198,7 @@ impl Framing for Ax100 {
             },
             descrambler: self.scrambled.then(SoftDescrambler::default),
             events: EventBuffer::default(),
-            one_pass: effort == Effort::OnePass,
+            effort,
             budget: Budget::new(effort > Effort::OnePass),
             llrs: Vec::new(),
             base: 0,
@@ -217,13 +230,20 @@ impl Framing for Ax100 {
     }
 }
 
-/// A length that a header may stand for.
+/// A length that a header may stand for: bytes of the codeword.
 #[derive(Debug, Clone, Copy)]
 struct Hypothesis {
+    codeword_bytes: usize,
+}
+
+/// How long a codeword is.
+#[derive(Debug, Clone, Copy)]
+struct Length {
+    codeword_bytes: usize,
     /// The header's data.
     data: u16,
-    /// Bytes of the codeword.
-    codeword_bytes: usize,
+    /// ln of the odds against the next likely length.
+    log_odds: f32,
 }
 
 /// A place where a frame may begin.
@@ -241,7 +261,7 @@ struct Ax100Deframer {
     differential: Option<SoftDifferential>,
     descrambler: Option<SoftDescrambler>,
     events: EventBuffer,
-    one_pass: bool,
+    effort: Effort,
     budget: Budget,
     /// Soft channel bits from symbol `base` of the run on, clipped.
     llrs: Vec<f32>,
@@ -364,10 +384,11 @@ impl Ax100Deframer {
             return Some(Err(Reject::Length));
         }
         while let Some(&Some(hypothesis)) = hypotheses.get(candidate.next) {
-            let there = first + 8 * hypothesis.codeword_bytes <= self.llrs.len();
-            if !there && end.is_none() {
+            let body_end = first + 8 * hypothesis.codeword_bytes;
+            if end.is_none() && body_end + 8 * TAIL_BYTES > self.llrs.len() {
                 return None;
             }
+            let there = body_end <= self.llrs.len();
             candidate.next += 1;
             if there && let Some(frame) = self.decode(candidate, hypothesis, header, sign, end) {
                 return Some(Ok(frame));
@@ -377,7 +398,7 @@ impl Ax100Deframer {
     }
 
     fn hypothesis_count(&self, sure: bool) -> usize {
-        if sure && !self.one_pass { HYPOTHESES } else { HYPOTHESES_WEAK }
+        if sure && self.effort > Effort::OnePass { HYPOTHESES } else { HYPOTHESES_WEAK }
     }
 
     /// The lengths to be tried, most likely first.
@@ -393,9 +414,9 @@ impl Ax100Deframer {
                 let count = self.hypothesis_count(sure);
                 let best = found[0].map_or(0.0, |c| c.cost);
                 for (hypothesis, found) in hypotheses.iter_mut().zip(found).take(count) {
-                    *hypothesis = found.filter(|c| c.cost - best <= HYPOTHESIS_GAP).map(|c| {
-                        Hypothesis { data: c.data, codeword_bytes: usize::from(c.data as u8) }
-                    });
+                    *hypothesis = found
+                        .filter(|c| c.cost - best <= HYPOTHESIS_GAP)
+                        .map(|c| Hypothesis { codeword_bytes: usize::from(c.data as u8) });
                 }
             }
             Header::Byte => {
@@ -410,10 +431,7 @@ impl Ax100Deframer {
                 let lengths = masks[..count].iter().map(|mask| received ^ mask);
                 let possible = lengths.filter(|&length| usize::from(length) > least);
                 for (hypothesis, length) in hypotheses.iter_mut().zip(possible) {
-                    *hypothesis = Some(Hypothesis {
-                        data: u16::from(length),
-                        codeword_bytes: usize::from(length) - 1,
-                    });
+                    *hypothesis = Some(Hypothesis { codeword_bytes: usize::from(length) - 1 });
                 }
             }
         }
@@ -429,7 +447,7 @@ impl Ax100Deframer {
         end: Option<usize>,
     ) -> Option<RawFrame> {
         let first = header + self.framing.header.bits();
-        let mut length = hypothesis.codeword_bytes;
+        let length = hypothesis.codeword_bytes;
         self.body.clear();
         self.body.extend(self.llrs[first..first + 8 * length].iter().map(|x| sign * x));
         if self.framing.randomized {
@@ -439,7 +457,7 @@ impl Ax100Deframer {
         pack_llrs_msb_first(&self.body, &mut self.codeword);
         let softly = candidate.correlation.abs() >= SURE_SYNC
             && candidate.next <= HYPOTHESES_SOFT
-            && !self.one_pass;
+            && self.effort > Effort::OnePass;
         if CCSDS_E16.decode(&mut self.codeword, &[]).is_err() {
             if !softly {
                 return None;
@@ -452,12 +470,12 @@ impl Ax100Deframer {
         if self.is_bare_carrier() {
             return None;
         }
-        let mut data = hypothesis.data;
-        if let Some(shorter) = self.shorter(data, header, sign) {
-            length = shorter;
-            data = data & !0xFF | (shorter + self.framing.header.excess()) as u16;
-            self.codeword.truncate(length);
+        let Length { codeword_bytes: length, data, log_odds } = self.length(header, sign);
+        let certain = log_odds >= CERTAIN_NATS;
+        if !(certain || self.effort == Effort::Doubtful) || self.is_shifted(candidate) {
+            return None;
         }
+        self.codeword.resize(length, 0);
         let changed = self.codeword.iter().zip(self.body.chunks(8)).filter(|(byte, llrs)| {
             llrs.iter().enumerate().any(|(i, &x)| hard(x) != *byte >> (7 - i) & 1)
         });
@@ -481,7 +499,7 @@ impl Ax100Deframer {
             corrected_symbols,
             corrected_bits,
             repaired_bits: None,
-            log_odds: None,
+            log_odds: (!certain).then_some(log_odds),
         })
     }
 
@@ -538,32 +556,90 @@ impl Ax100Deframer {
         matches!(first, 0 | 0xFF) && bytes.all(|byte| byte == first)
     }
 
-    /// Length of the shorter codeword, if the corrected one is more likely that with k bytes of
-    /// something behind it. Header and tail decide: with the long codeword the last k bytes were
-    /// sent as zeros, which a codeword ends in by chance with 2^-8k; with the short one they are
-    /// anything, and each of their values has 2^-8k.
-    fn shorter(&self, data: u16, header: usize, sign: f32) -> Option<usize> {
-        let length = self.codeword.len();
+    /// How long the corrected word in `codeword` is, without or with some of the zeros that it ends
+    /// in or that may follow. Header and symbols decide: with a longer codeword the last k bytes
+    /// were sent as zeros, which a codeword ends in by chance with 2^-8k; with a shorter one they are
+    /// anything, and each of their values has 2^-8k. So the cost of a length, in nats, is that of
+    /// its header and of the zeros in it. A right CRC-32C settles it.
+    fn length(&self, header: usize, sign: f32) -> Length {
+        let decoded = self.codeword.len();
         let zeros = self.codeword.iter().rev().take_while(|&&byte| byte == 0).count();
-        let shorter = length.checked_sub(zeros).filter(|&s| zeros > 0 && s > PARITY_BYTES)?;
-        let tail = &self.body[8 * shorter..];
-        let known = chase::disagreement(&self.codeword[shorter..], tail)
-            + tail.iter().map(|x| (-x.abs()).exp().ln_1p()).sum::<f32>();
-        let other = data & !0xFF | (shorter + self.framing.header.excess()) as u16;
-        let long = self.header_cost(data, header, sign) + known;
-        (self.header_cost(other, header, sign) < long).then_some(shorter)
+        let least = (decoded - zeros).max(PARITY_BYTES + 1);
+        let excess = self.framing.header.excess();
+        let most = (decoded + TAIL_BYTES).min(255 - excess);
+        let mut best = Length { codeword_bytes: decoded, data: 0, log_odds: f32::INFINITY };
+        let (mut lowest, mut second) = (f32::INFINITY, f32::INFINITY);
+        let mut cost_of_zeros = 0.0;
+        for codeword_bytes in least..=most {
+            if codeword_bytes > least {
+                cost_of_zeros += self.cost_of_zero(header, sign, codeword_bytes - 1);
+            }
+            let (data, cost) = self.header_of((codeword_bytes + excess) as u16, header, sign);
+            if let Some(bytes) = self.codeword.get(..codeword_bytes - PARITY_BYTES)
+                && csp_crc_is_right(bytes)
+            {
+                return Length { codeword_bytes, data, log_odds: f32::INFINITY };
+            }
+            let cost = cost + cost_of_zeros;
+            if cost < lowest {
+                (lowest, second) = (cost, lowest);
+                best = Length { codeword_bytes, data, log_odds: 0.0 };
+            } else {
+                second = second.min(cost);
+            }
+        }
+        Length { log_odds: second - lowest - OVERSURE_NATS, ..best }
     }
 
-    /// Sum of |llr| over the bits of the header for `data` that were received otherwise.
-    fn header_cost(&self, data: u16, header: usize, sign: f32) -> f32 {
-        let llrs = &self.llrs[header..header + self.framing.header.bits()];
-        let word = self.framing.header.encode(data);
-        let bit = |i: usize| (word >> (llrs.len() - 1 - i) & 1) as u8;
-        llrs.iter()
-            .enumerate()
-            .filter(|(i, llr)| hard(sign * **llr) != bit(*i))
-            .map(|(_, llr)| llr.abs())
+    /// -ln of the probability that byte `index` of the codeword was sent as zero, from its symbols
+    /// alone; those that were not received are unknown.
+    fn cost_of_zero(&self, header: usize, sign: f32, index: usize) -> f32 {
+        let first = header + self.framing.header.bits() + 8 * index;
+        let sent = if self.framing.randomized { randomizer::CCSDS.byte(index) } else { 0 };
+        (0..8)
+            .map(|i| {
+                let llr = sign * self.llrs.get(first + i).copied().unwrap_or(0.0);
+                let bit = sent >> (7 - i) & 1;
+                let against = if hard(llr) == bit { 0.0 } else { llr.abs() };
+                against + (-llr.abs()).exp().ln_1p()
+            })
             .sum()
+    }
+
+    /// The likeliest header of a length: its data, and the sum of |llr| over the bits that were
+    /// received otherwise. The flags are not to be relied on: any will do.
+    fn header_of(&self, length: u16, header: usize, sign: f32) -> (u16, f32) {
+        let llrs = &self.llrs[header..header + self.framing.header.bits()];
+        let flags = match self.framing.header {
+            Header::Golay => 16,
+            Header::Byte => 1,
+        };
+        let mut best = (length, f32::INFINITY);
+        for data in (0..flags).map(|flags| flags << 8 | length) {
+            let word = self.framing.header.encode(data);
+            let bit = |i: usize| (word >> (llrs.len() - 1 - i) & 1) as u8;
+            let cost = llrs
+                .iter()
+                .enumerate()
+                .filter(|(i, llr)| hard(sign * **llr) != bit(*i))
+                .map(|(_, llr)| llr.abs())
+                .sum();
+            if cost < best.1 {
+                best = (data, cost);
+            }
+        }
+        best
+    }
+
+    /// Whether there is a clearly better sync word so few bytes later that the code may have
+    /// accepted that one's codeword behind bytes of something else.
+    fn is_shifted(&self, candidate: &Candidate) -> bool {
+        let at = (candidate.first_symbol - self.base) as usize;
+        let good = candidate.correlation.abs() + SHIFT_MARGIN;
+        (1..=PARITY_BYTES / 2).any(|shift| {
+            let symbols = self.llrs.get(at + 8 * shift..at + 8 * shift + ASM_BITS);
+            symbols.is_some_and(|symbols| self.sync.correlation(symbols).abs() > good)
+        })
     }
 
     /// Drops the symbols that nothing needs any more.

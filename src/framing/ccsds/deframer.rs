@@ -275,7 +275,7 @@ impl CcsdsDeframer {
         let decoded = self
             .decode(position, candidate.found)
             .filter(|decoded| self.acceptable(&candidate, decoded, position))
-            .filter(|_| candidate.expected || !self.is_shifted(position, &candidate));
+            .filter(|_| !self.is_shifted(position, &candidate));
         let Some(decoded) = decoded else {
             if strength > SEEN {
                 out.reject(Reject::Uncorrectable);
