@@ -18,12 +18,17 @@ use rustfft::{Fft, FftPlanner};
 
 use super::pulse::Pulse;
 
-/// Signals looked at per window.
-const CANDIDATES: usize = 2;
+/// Signals per window.
+const SIGNALS: usize = 4;
+/// Places per window that may turn out to be none.
+const FAILURES: usize = 2;
 /// Unmodulated carriers passed over per window.
 const CARRIERS: usize = 2;
 /// Two signals closer than this (in symbol rates) are not told apart.
 const SEPARATION: f64 = 0.75;
+/// A place that is no signal rules out what is closer than this: it may be the skirt of a strong
+/// signal beyond the edge of the search.
+const SKIRT: f64 = 0.25;
 /// Coarse bins of the power spectrum per symbol rate.
 const COARSE_BINS: f64 = 32.0;
 /// Points per symbol at which the squared signal is looked at.
@@ -189,31 +194,42 @@ impl Acquisition {
                 .windows(template.len())
                 .map(|w| w.iter().zip(template).map(|(p, t)| p * t).sum::<f32>()),
         );
-        let mut taken: [Option<i64>; CANDIDATES + CARRIERS] = [None; CANDIDATES + CARRIERS];
-        let mut looked_at = 0;
-        for slot in 0..taken.len() {
-            if looked_at == CANDIDATES {
-                break;
-            }
-            let bins = self.sample_rate_hz / length as f64 * group as f64;
-            let apart = (SEPARATION * self.target.symbol_rate_bd / bins) as i64;
+        let bins = length as f64 / self.sample_rate_hz / group as f64;
+        let apart = |rates: f64| (rates * self.target.symbol_rate_bd * bins) as i64;
+        let (separation, skirt) = (apart(SEPARATION), apart(SKIRT));
+        // Places looked at, and how close to them nothing else is looked for.
+        let mut taken = [(0i64, 0i64); SIGNALS + FAILURES + CARRIERS];
+        let (mut places, mut signals, mut failures) = (0, 0, 0);
+        while places < taken.len() && signals < SIGNALS && failures < FAILURES {
             let scores = &self.scores;
             let best = (0..scores.len())
                 .filter(|&i| {
                     (i == 0 || scores[i] >= scores[i - 1])
                         && (i + 1 == scores.len() || scores[i] > scores[i + 1])
-                        && taken.iter().flatten().all(|t| (t - i as i64).abs() > apart)
+                        && taken[..places].iter().all(|(t, near)| (t - i as i64).abs() > *near)
                 })
                 .max_by(|&a, &b| scores[a].total_cmp(&scores[b]));
             let Some(best) = best else { break };
             if scores[best] <= 0.0 {
                 break;
             }
-            taken[slot] = Some(best as i64);
             let centre = (best as i64 - self.reach) * group + (group - 1) / 2;
-            let Some(power) = self.cut_out(centre) else { continue };
-            looked_at += 1;
-            out.extend(self.confirm(centre, power));
+            taken[places] = (best as i64, separation);
+            if let Some(power) = self.cut_out(centre) {
+                if let Some(detection) = self.confirm(centre, power) {
+                    // Two places may show the same line.
+                    let near = SKIRT * self.target.symbol_rate_bd;
+                    let away = |d: &Detection| (d.frequency_hz - detection.frequency_hz).abs();
+                    if out.iter().all(|d| away(d) > near) {
+                        out.push(detection);
+                    }
+                    signals += 1;
+                } else {
+                    taken[places].1 = skirt;
+                    failures += 1;
+                }
+            }
+            places += 1;
         }
     }
 

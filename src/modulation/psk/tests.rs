@@ -410,6 +410,22 @@ fn two_signals_beside_a_strong_carrier_are_received() {
 }
 
 #[test]
+fn a_signal_beside_a_stronger_one_outside_the_search_is_received() {
+    for coded in [false, true] {
+        // 20 dB stronger, 1.5 symbol rates away: its skirt is the strongest thing in the search.
+        let weak = Signal { offset_hz: 500.0, ..Signal::new(9600.0, 48_000.0, 6000, 15.0) };
+        let strong = Signal { offset_hz: 14_900.0, esn0_db: 60.0, seed: 2, ..weak.clone() };
+        let ((mut samples, phases), (others, _)) = (weak.make(), strong.make());
+        for (x, y) in samples.iter_mut().zip(&others) {
+            *x += 10.0 * y;
+        }
+        let runs = weak.receive(&samples, coded);
+        let (wrong, count) = errors(longest(&runs), &phases, &weak);
+        assert!(wrong < 5, "{wrong} of {count} in {} runs", runs.len());
+    }
+}
+
+#[test]
 fn garbage_is_survived() {
     let signal = Signal::new(9600.0, 38_400.0, 0, 0.0);
     let inputs: Vec<Vec<Complex32>> =
