@@ -60,6 +60,8 @@ pub struct Target {
 pub struct Detection {
     /// Carrier in the middle of the window.
     pub frequency_hz: f64,
+    /// Its drift, of those tried the one that shows the line best.
+    pub drift_hz_per_s: f64,
     /// Peak of the squared signal's spectrum over its mean: 16 is safe for one window of noise.
     pub strength: f32,
 }
@@ -83,8 +85,8 @@ pub struct Acquisition {
     square: Arc<dyn Fft<f32>>,
     /// Points of the matched signal within the window.
     points: usize,
-    /// exp(-j2πḞt²) for each drift but 0.
-    chirps: Vec<Vec<Complex32>>,
+    /// Each drift but 0, and exp(-j2πḞt²).
+    chirps: Vec<(f64, Vec<Complex32>)>,
     spectrum: Vec<Complex32>,
     band: Vec<Complex32>,
     squared: Vec<Complex32>,
@@ -129,12 +131,11 @@ impl Acquisition {
             .iter()
             .filter(|d| **d != 0.0)
             .map(|drift| {
-                (0..points)
-                    .map(|i| {
-                        let t = (i as f64 - 0.5 * points as f64) * point_s;
-                        Complex32::cis((-TAU * drift * t * t) as f32)
-                    })
-                    .collect()
+                let turn = |i: usize| {
+                    let t = (i as f64 - 0.5 * points as f64) * point_s;
+                    Complex32::cis((-TAU * drift * t * t) as f32)
+                };
+                (*drift, (0..points).map(turn).collect())
             })
             .collect();
         let mut planner = FftPlanner::new();
@@ -259,34 +260,38 @@ impl Acquisition {
         let length = self.spectrum.len() as i64;
         let scale = power.sqrt().recip();
         self.inverse.process_with_scratch(&mut self.band, &mut self.scratch);
-        let mut best: Option<(f32, f64)> = None;
+        let mut best: Option<(f32, f64, f64)> = None;
         for drift in 0..=self.chirps.len() {
             let matched = &self.band[..self.points];
-            match drift.checked_sub(1) {
+            let drift_hz_per_s = match drift.checked_sub(1) {
                 None => {
                     for (q, y) in self.squared.iter_mut().zip(matched) {
                         let z = y * scale;
                         *q = z * z;
                     }
+                    0.0
                 }
                 Some(d) => {
-                    for ((q, y), c) in self.squared.iter_mut().zip(matched).zip(&self.chirps[d]) {
+                    let (drift_hz_per_s, chirp) = &self.chirps[d];
+                    for ((q, y), c) in self.squared.iter_mut().zip(matched).zip(chirp) {
                         let z = y * scale;
                         *q = z * z * c;
                     }
+                    *drift_hz_per_s
                 }
-            }
+            };
             self.squared[self.points..].fill(Complex32::default());
             self.square.process_with_scratch(&mut self.squared, &mut self.scratch);
             let (strength, doubled) = self.line();
-            if best.is_none_or(|(s, _)| strength > s) {
-                best = Some((strength, doubled));
+            if best.is_none_or(|(s, ..)| strength > s) {
+                best = Some((strength, doubled, drift_hz_per_s));
             }
         }
-        let (strength, doubled_hz) = best?;
+        let (strength, doubled_hz, drift_hz_per_s) = best?;
         let frequency_hz = centre as f64 * self.sample_rate_hz / length as f64 + 0.5 * doubled_hz;
         let inside = frequency_hz.abs() <= self.target.search_hz + 0.1 * self.target.symbol_rate_bd;
-        (strength > self.target.threshold && inside).then_some(Detection { frequency_hz, strength })
+        let seen = strength > self.target.threshold && inside;
+        seen.then_some(Detection { frequency_hz, drift_hz_per_s, strength })
     }
 
     /// Peak over mean in the spectrum of the squared signal, and the peak's frequency.

@@ -326,6 +326,24 @@ fn coded_gmsk_phases_at_minus_1_2_db() {
 }
 
 #[test]
+fn slow_coded_signals_may_drift() {
+    for (baud, msk) in [(4800.0, true), (1200.0, true), (1200.0, false)] {
+        let signal = Signal {
+            msk,
+            parameters: Parameters { bt: Some(f64::INFINITY), ..Parameters::new(baud) },
+            offset_hz: -300.0,
+            drift_hz_per_s: 98.0,
+            ..Signal::new(baud, 4.0 * baud, 8_000, -0.5)
+        };
+        let (samples, phases) = signal.make();
+        let (wrong, count) = errors(longest(&signal.receive(&samples, true)), &phases, &signal);
+        let measured = wrong as f64 / count as f64;
+        println!("{baud} {msk}: {measured:.4} theory {:.4}", theory(-0.5));
+        assert!(measured < theory(-1.0), "{baud} {msk}: {measured} against {}", theory(-0.5));
+    }
+}
+
+#[test]
 fn any_chunking_gives_the_same_blocks() {
     let first = Signal { offset_hz: 600.0, ..Signal::new(9600.0, 25_000.0, 3000, 7.0) };
     let (mut samples, _) = first.make();
