@@ -206,7 +206,11 @@ impl Settings {
                 whole(0.67 * drifting, 256)
             },
             frequency_threshold: if coded { 18.0 } else { 14.0 },
-            timing_window_blocks: if coded { 256 } else { 20 },
+            timing_window_blocks: match (coded, msk) {
+                (true, true) => 128,
+                (true, false) => 256,
+                (false, _) => 20,
+            },
             phase_window_symbols: if coded {
                 // The phase's error costs .025 dB at -1.5 dB, with half of this .05.
                 768.min(window_symbols * 3 / 4)
@@ -214,13 +218,17 @@ impl Settings {
                 ((0.5 * drifting) as usize).clamp(48, 96)
             },
             decision_window_symbols: if coded { 0 } else { 64 },
-            // A few seconds: symbols are handed on a piece at a time.
+            // Symbols are handed on a piece at a time: a second or so late, and the margin.
             piece_symbols: if coded {
-                (3.4 * baud).clamp(8192.0, 32_768.0) as usize
+                (1.2 * baud).clamp(8192.0, 12_288.0) as usize
             } else {
                 (1.5 * baud).clamp(2560.0, 12_288.0) as usize
             },
-            margin_symbols: if coded { 4096 } else { 640 },
+            margin_symbols: match (coded, msk) {
+                (true, true) => 2048,
+                (true, false) => 3072,
+                (false, _) => 640,
+            },
         }
     }
 
