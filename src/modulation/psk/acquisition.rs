@@ -18,12 +18,17 @@ use rustfft::{Fft, FftPlanner};
 
 use super::pulse::Pulse;
 
-/// Signals looked at per window.
-const CANDIDATES: usize = 2;
+/// Signals per window.
+const SIGNALS: usize = 4;
+/// Places per window that may turn out to be none.
+const FAILURES: usize = 2;
 /// Unmodulated carriers passed over per window.
 const CARRIERS: usize = 2;
 /// Two signals closer than this (in symbol rates) are not told apart.
 const SEPARATION: f64 = 0.75;
+/// A place that is no signal rules out what is closer than this: it may be the skirt of a strong
+/// signal beyond the edge of the search.
+const SKIRT: f64 = 0.25;
 /// Coarse bins of the power spectrum per symbol rate.
 const COARSE_BINS: f64 = 32.0;
 /// Points per symbol at which the squared signal is looked at.
@@ -55,6 +60,8 @@ pub struct Target {
 pub struct Detection {
     /// Carrier in the middle of the window.
     pub frequency_hz: f64,
+    /// Its drift, of those tried the one that shows the line best.
+    pub drift_hz_per_s: f64,
     /// Peak of the squared signal's spectrum over its mean: 16 is safe for one window of noise.
     pub strength: f32,
 }
@@ -78,8 +85,8 @@ pub struct Acquisition {
     square: Arc<dyn Fft<f32>>,
     /// Points of the matched signal within the window.
     points: usize,
-    /// exp(-j2πḞt²) for each drift but 0.
-    chirps: Vec<Vec<Complex32>>,
+    /// Each drift but 0, and exp(-j2πḞt²).
+    chirps: Vec<(f64, Vec<Complex32>)>,
     spectrum: Vec<Complex32>,
     band: Vec<Complex32>,
     squared: Vec<Complex32>,
@@ -124,12 +131,11 @@ impl Acquisition {
             .iter()
             .filter(|d| **d != 0.0)
             .map(|drift| {
-                (0..points)
-                    .map(|i| {
-                        let t = (i as f64 - 0.5 * points as f64) * point_s;
-                        Complex32::cis((-TAU * drift * t * t) as f32)
-                    })
-                    .collect()
+                let turn = |i: usize| {
+                    let t = (i as f64 - 0.5 * points as f64) * point_s;
+                    Complex32::cis((-TAU * drift * t * t) as f32)
+                };
+                (*drift, (0..points).map(turn).collect())
             })
             .collect();
         let mut planner = FftPlanner::new();
@@ -189,31 +195,42 @@ impl Acquisition {
                 .windows(template.len())
                 .map(|w| w.iter().zip(template).map(|(p, t)| p * t).sum::<f32>()),
         );
-        let mut taken: [Option<i64>; CANDIDATES + CARRIERS] = [None; CANDIDATES + CARRIERS];
-        let mut looked_at = 0;
-        for slot in 0..taken.len() {
-            if looked_at == CANDIDATES {
-                break;
-            }
-            let bins = self.sample_rate_hz / length as f64 * group as f64;
-            let apart = (SEPARATION * self.target.symbol_rate_bd / bins) as i64;
+        let bins = length as f64 / self.sample_rate_hz / group as f64;
+        let apart = |rates: f64| (rates * self.target.symbol_rate_bd * bins) as i64;
+        let (separation, skirt) = (apart(SEPARATION), apart(SKIRT));
+        // Places looked at, and how close to them nothing else is looked for.
+        let mut taken = [(0i64, 0i64); SIGNALS + FAILURES + CARRIERS];
+        let (mut places, mut signals, mut failures) = (0, 0, 0);
+        while places < taken.len() && signals < SIGNALS && failures < FAILURES {
             let scores = &self.scores;
             let best = (0..scores.len())
                 .filter(|&i| {
                     (i == 0 || scores[i] >= scores[i - 1])
                         && (i + 1 == scores.len() || scores[i] > scores[i + 1])
-                        && taken.iter().flatten().all(|t| (t - i as i64).abs() > apart)
+                        && taken[..places].iter().all(|(t, near)| (t - i as i64).abs() > *near)
                 })
                 .max_by(|&a, &b| scores[a].total_cmp(&scores[b]));
             let Some(best) = best else { break };
             if scores[best] <= 0.0 {
                 break;
             }
-            taken[slot] = Some(best as i64);
             let centre = (best as i64 - self.reach) * group + (group - 1) / 2;
-            let Some(power) = self.cut_out(centre) else { continue };
-            looked_at += 1;
-            out.extend(self.confirm(centre, power));
+            taken[places] = (best as i64, separation);
+            if let Some(power) = self.cut_out(centre) {
+                if let Some(detection) = self.confirm(centre, power) {
+                    // Two places may show the same line.
+                    let near = SKIRT * self.target.symbol_rate_bd;
+                    let away = |d: &Detection| (d.frequency_hz - detection.frequency_hz).abs();
+                    if out.iter().all(|d| away(d) > near) {
+                        out.push(detection);
+                    }
+                    signals += 1;
+                } else {
+                    taken[places].1 = skirt;
+                    failures += 1;
+                }
+            }
+            places += 1;
         }
     }
 
@@ -243,34 +260,38 @@ impl Acquisition {
         let length = self.spectrum.len() as i64;
         let scale = power.sqrt().recip();
         self.inverse.process_with_scratch(&mut self.band, &mut self.scratch);
-        let mut best: Option<(f32, f64)> = None;
+        let mut best: Option<(f32, f64, f64)> = None;
         for drift in 0..=self.chirps.len() {
             let matched = &self.band[..self.points];
-            match drift.checked_sub(1) {
+            let drift_hz_per_s = match drift.checked_sub(1) {
                 None => {
                     for (q, y) in self.squared.iter_mut().zip(matched) {
                         let z = y * scale;
                         *q = z * z;
                     }
+                    0.0
                 }
                 Some(d) => {
-                    for ((q, y), c) in self.squared.iter_mut().zip(matched).zip(&self.chirps[d]) {
+                    let (drift_hz_per_s, chirp) = &self.chirps[d];
+                    for ((q, y), c) in self.squared.iter_mut().zip(matched).zip(chirp) {
                         let z = y * scale;
                         *q = z * z * c;
                     }
+                    *drift_hz_per_s
                 }
-            }
+            };
             self.squared[self.points..].fill(Complex32::default());
             self.square.process_with_scratch(&mut self.squared, &mut self.scratch);
             let (strength, doubled) = self.line();
-            if best.is_none_or(|(s, _)| strength > s) {
-                best = Some((strength, doubled));
+            if best.is_none_or(|(s, ..)| strength > s) {
+                best = Some((strength, doubled, drift_hz_per_s));
             }
         }
-        let (strength, doubled_hz) = best?;
+        let (strength, doubled_hz, drift_hz_per_s) = best?;
         let frequency_hz = centre as f64 * self.sample_rate_hz / length as f64 + 0.5 * doubled_hz;
         let inside = frequency_hz.abs() <= self.target.search_hz + 0.1 * self.target.symbol_rate_bd;
-        (strength > self.target.threshold && inside).then_some(Detection { frequency_hz, strength })
+        let seen = strength > self.target.threshold && inside;
+        seen.then_some(Detection { frequency_hz, drift_hz_per_s, strength })
     }
 
     /// Peak over mean in the spectrum of the squared signal, and the peak's frequency.

@@ -21,8 +21,6 @@ use crate::modulation::{Demodulator, SoftBlock};
 const BLOCK_SYMBOLS: usize = 512;
 /// Symbols kept of the last piece to find the polarity of the next.
 const SEAM_SYMBOLS: usize = 256;
-/// Fastest drift of a carrier that a track follows.
-const DRIFT_HZ_PER_S: f64 = 150.0;
 /// A track whose last line was this many times the threshold bears a look at every other window.
 const RESTFUL_STRENGTH: f32 = 3.0;
 /// Samples are limited to ± this, so that no square overflows.
@@ -35,6 +33,8 @@ const CHUNK: usize = 1 << 16;
 struct SignalTrack {
     /// Carrier over sample positions (middles of windows).
     frequency: Track,
+    /// Its drift in the last window.
+    drift_hz_per_s: f64,
     /// Index of the last window with a detection.
     last_window: u64,
     windows: usize,
@@ -103,6 +103,10 @@ impl PskDemodulator {
         (index as f64 * self.hop).round() as u64
     }
 
+    fn sample_rate_hz(&self) -> f64 {
+        self.samples_per_symbol * self.settings.symbol_rate_bd
+    }
+
     /// Symbols → samples.
     fn samples(&self, symbols: usize) -> u64 {
         (symbols as f64 * self.samples_per_symbol).round() as u64
@@ -148,20 +152,23 @@ impl PskDemodulator {
         let start = self.window_start(index);
         let length = self.acquisition.window_samples() as u64;
         let middle = start as f64 + 0.5 * length as f64;
-        let hop_s = self.hop / (self.samples_per_symbol * self.settings.symbol_rate_bd);
+        let hop_s = self.hop / self.sample_rate_hz();
+        let window_s = length as f64 / self.sample_rate_hz();
         let base_hz = self.settings.tolerance * self.settings.symbol_rate_bd;
         let mut detections = std::mem::take(&mut self.detections);
         for track in &mut self.tracks {
-            let hops = (index - track.last_window) as f64;
-            let tolerance = base_hz.max(DRIFT_HZ_PER_S * hop_s * hops);
+            let since_s = (index - track.last_window) as f64 * hop_s;
+            let tolerance = base_hz.max(self.settings.drift_error(track.drift_hz_per_s) * since_s);
             let last = track.frequency.value.last().copied().unwrap_or(0.0);
+            let due = last + track.drift_hz_per_s * since_s;
             let nearest = (0..detections.len())
-                .map(|i| (i, (detections[i].frequency_hz - last).abs()))
+                .map(|i| (i, (detections[i].frequency_hz - due).abs()))
                 .filter(|(_, distance)| *distance < tolerance)
                 .min_by(|a, b| a.1.total_cmp(&b.1));
             if let Some((i, _)) = nearest {
                 let detection = detections.swap_remove(i);
                 track.frequency.add(middle, detection.frequency_hz);
+                track.drift_hz_per_s = detection.drift_hz_per_s;
                 track.last_window = index;
                 track.windows += 1;
                 track.last_strength = detection.strength;
@@ -180,7 +187,15 @@ impl PskDemodulator {
         for detection in detections.drain(..) {
             let begin = start.saturating_sub(self.reach()).max(self.base);
             self.tracks.push(SignalTrack {
-                frequency: Track { at: vec![middle], value: vec![detection.frequency_hz] },
+                // The segment reaches a window back from here.
+                frequency: Track {
+                    at: vec![middle - length as f64, middle],
+                    value: vec![
+                        detection.frequency_hz - detection.drift_hz_per_s * window_s,
+                        detection.frequency_hz,
+                    ],
+                },
+                drift_hz_per_s: detection.drift_hz_per_s,
                 last_window: index,
                 windows: 1,
                 strongest: detection.strength,
@@ -216,7 +231,14 @@ impl PskDemodulator {
         if !self.confirmed(&track) {
             return;
         }
-        let last = self.window_start(track.last_window) + self.acquisition.window_samples() as u64;
+        let window = self.acquisition.window_samples() as u64;
+        let last = self.window_start(track.last_window) + window;
+        // The segment reaches a window on from the middle of the last one.
+        if let (Some(&at), Some(&value)) = (track.frequency.at.last(), track.frequency.value.last())
+        {
+            let change_hz = track.drift_hz_per_s * window as f64 / self.sample_rate_hz();
+            track.frequency.add(at + window as f64, value + change_hz);
+        }
         let end = (last + self.reach()).min(self.received());
         self.demodulate(&mut track, end, end, true, out);
     }

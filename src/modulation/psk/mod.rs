@@ -50,8 +50,16 @@ const BT: f64 = 0.5;
 const DRIFT_HZ_PER_S: f64 = 150.0;
 /// Coded signals: drifts up to this are tried.
 const CODED_DRIFT_HZ_PER_S: f64 = 100.0;
-/// Coded signals: a window may be as long as this drift allows; the grid takes the rest.
+/// Coded signals: a window may be as long as this drift allows, at [`FINE_GRID_BD`] and above; the
+/// grid takes the rest. Below, it shrinks with the symbol rate: windows come less often, and a
+/// finer grid costs no more time.
 const CODED_RESIDUAL_HZ_PER_S: f64 = 5.0;
+/// Symbol rate from which on the grid of drifts is no finer.
+const FINE_GRID_BD: f64 = 4800.0;
+/// Most drifts tried on either side of 0.
+const MOST_DRIFTS: f64 = 100.0;
+/// The drift found in a window may be wrong by so many steps of the grid.
+const DRIFT_STEPS: f64 = 3.0;
 /// Fewest samples per symbol.
 const MIN_SAMPLES_PER_SYMBOL: f64 = 2.2;
 
@@ -153,16 +161,18 @@ impl Settings {
         let longest = |drift: f64| 1.4 * baud / (2.0 * drift).sqrt();
         let drifting = longest(DRIFT_HZ_PER_S);
         let whole = |x: f64, most: usize| ((x as usize).min(most) & !7).max(64);
+        let coded_residual = CODED_RESIDUAL_HZ_PER_S * (baud / FINE_GRID_BD).min(1.0);
         let window_symbols = match (coded, msk) {
             (false, false) => whole(drifting, 256),
             (false, true) => whole(drifting, 512),
-            (true, false) => whole(longest(CODED_RESIDUAL_HZ_PER_S), 1024),
-            (true, true) => whole(longest(CODED_RESIDUAL_HZ_PER_S), 2048),
+            (true, false) => whole(longest(coded_residual), 1024),
+            (true, true) => whole(longest(coded_residual), 2048),
         };
         let residual = (1.4 * baud / window_symbols as f64).powi(2) / 2.0;
         let wanted = if coded { CODED_DRIFT_HZ_PER_S } else { DRIFT_HZ_PER_S };
-        let steps = ((0.8 * wanted - residual) / (2.0 * residual)).ceil().clamp(0.0, 8.0) as i32;
+        let steps = ((wanted - residual) / (2.0 * residual)).ceil().clamp(0.0, MOST_DRIFTS) as i32;
         let drifts_hz_per_s = (-steps..=steps).map(|i| 2.0 * residual * f64::from(i)).collect();
+        let tried = 2 * steps + 1;
         let mut pulses = if msk {
             vec![Pulse::laurent(parameters.bt.unwrap_or(BT))]
         } else {
@@ -185,7 +195,8 @@ impl Settings {
             window_symbols,
             drifts_hz_per_s,
             threshold: if weak { 9.0 } else { 16.0 },
-            confirm_threshold: 16.0,
+            // Every drift tried is another chance for noise.
+            confirm_threshold: 16.0 + (0.2 * tried as f32).max(1.0).ln(),
             confirm_windows: if weak { 4 } else { usize::MAX },
             max_misses: if weak { 4 } else { 1 },
             tolerance: if weak { 0.006 } else { 0.02 },
@@ -195,20 +206,39 @@ impl Settings {
                 whole(0.67 * drifting, 256)
             },
             frequency_threshold: if coded { 18.0 } else { 14.0 },
-            timing_window_blocks: if coded { 256 } else { 20 },
+            timing_window_blocks: match (coded, msk) {
+                (true, true) => 128,
+                (true, false) => 256,
+                (false, _) => 20,
+            },
             phase_window_symbols: if coded {
-                384.min(window_symbols * 3 / 4)
+                // The phase's error costs .025 dB at -1.5 dB, with half of this .05.
+                768.min(window_symbols * 3 / 4)
             } else {
                 ((0.5 * drifting) as usize).clamp(48, 96)
             },
             decision_window_symbols: if coded { 0 } else { 64 },
-            // A few seconds: symbols are handed on a piece at a time.
+            // Symbols are handed on a piece at a time: a second or so late, and the margin.
             piece_symbols: if coded {
-                (3.4 * baud).clamp(8192.0, 32_768.0) as usize
+                (1.2 * baud).clamp(8192.0, 12_288.0) as usize
             } else {
                 (1.5 * baud).clamp(2560.0, 12_288.0) as usize
             },
-            margin_symbols: if coded { 4096 } else { 640 },
+            margin_symbols: match (coded, msk) {
+                (true, true) => 2048,
+                (true, false) => 3072,
+                (false, _) => 640,
+            },
+        }
+    }
+
+    /// How far a carrier's drift may be from the one found in a window.
+    fn drift_error(&self, found_hz_per_s: f64) -> f64 {
+        let largest = self.drifts_hz_per_s.last().copied().unwrap_or(0.0);
+        if found_hz_per_s.abs() < largest {
+            DRIFT_STEPS * largest / (self.drifts_hz_per_s.len() / 2) as f64
+        } else {
+            DRIFT_HZ_PER_S - 0.5 * largest
         }
     }
 

@@ -326,6 +326,24 @@ fn coded_gmsk_phases_at_minus_1_2_db() {
 }
 
 #[test]
+fn slow_coded_signals_may_drift() {
+    for (baud, msk) in [(4800.0, true), (1200.0, true), (1200.0, false)] {
+        let signal = Signal {
+            msk,
+            parameters: Parameters { bt: Some(f64::INFINITY), ..Parameters::new(baud) },
+            offset_hz: -300.0,
+            drift_hz_per_s: 98.0,
+            ..Signal::new(baud, 4.0 * baud, 8_000, -0.5)
+        };
+        let (samples, phases) = signal.make();
+        let (wrong, count) = errors(longest(&signal.receive(&samples, true)), &phases, &signal);
+        let measured = wrong as f64 / count as f64;
+        println!("{baud} {msk}: {measured:.4} theory {:.4}", theory(-0.5));
+        assert!(measured < theory(-1.0), "{baud} {msk}: {measured} against {}", theory(-0.5));
+    }
+}
+
+#[test]
 fn any_chunking_gives_the_same_blocks() {
     let first = Signal { offset_hz: 600.0, ..Signal::new(9600.0, 25_000.0, 3000, 7.0) };
     let (mut samples, _) = first.make();
@@ -407,6 +425,22 @@ fn two_signals_beside_a_strong_carrier_are_received() {
         assert!(least.is_some_and(|wrong| wrong < 5), "{least:?} in {} runs", runs.len());
     }
     assert!(runs.len() < 5, "{}", runs.len());
+}
+
+#[test]
+fn a_signal_beside_a_stronger_one_outside_the_search_is_received() {
+    for coded in [false, true] {
+        // 20 dB stronger, 1.5 symbol rates away: its skirt is the strongest thing in the search.
+        let weak = Signal { offset_hz: 500.0, ..Signal::new(9600.0, 48_000.0, 6000, 15.0) };
+        let strong = Signal { offset_hz: 14_900.0, esn0_db: 60.0, seed: 2, ..weak.clone() };
+        let ((mut samples, phases), (others, _)) = (weak.make(), strong.make());
+        for (x, y) in samples.iter_mut().zip(&others) {
+            *x += 10.0 * y;
+        }
+        let runs = weak.receive(&samples, coded);
+        let (wrong, count) = errors(longest(&runs), &phases, &weak);
+        assert!(wrong < 5, "{wrong} of {count} in {} runs", runs.len());
+    }
 }
 
 #[test]
