@@ -577,6 +577,27 @@ mod tests {
         assert!(decoded.path.corrected_bits > before + 5);
     }
 
+    /// A strong signal that ends within the block: the noise behind it is cheap to change.
+    #[test]
+    fn half_of_a_block_is_not_completed() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let codes = codes(1, 255);
+        let mut decoder = decoder(false);
+        for noisy_bytes in [36, 48, 64, 100] {
+            for _ in 0..2 {
+                let sent = block(&codes, &mut rng);
+                let mut llr = send(&codes, &sent, false, 15.0, &mut rng);
+                for symbol in &mut llr[16 * (255 - noisy_bytes)..] {
+                    let noise: f32 = StandardNormal.sample(&mut rng);
+                    *symbol = 16.0 * noise;
+                }
+                let received = Received { llr: &llr, start: START, tail: &[] };
+                let found = decoder.decode(&codes, &received, &mut 20_000);
+                assert!(found.is_none() || decoder.block() == sent, "{noisy_bytes}");
+            }
+        }
+    }
+
     #[test]
     fn noise_is_refused_and_anything_taken() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);

@@ -443,6 +443,24 @@ mod tests {
         }
     }
 
+    /// The frames of a second burst begin twelve bytes off the grid of the first: the code would
+    /// accept their codewords shifted, randomizer and all.
+    #[test]
+    fn a_burst_need_not_keep_the_grid_of_the_one_before() {
+        let mut rng = ChaCha8Rng::seed_from_u64(13);
+        for name in ["CCSDS Reed-Solomon", "CCSDS Concatenated"] {
+            let framing = framing(name, &[("frame_size", "223")]);
+            let per_bit = if framing.preference().coded { 2 } else { 1 };
+            let frames = random_frames(&mut rng, framing.as_ref(), 5);
+            let mut channel = channel_bits(framing.as_ref(), &frames[..2], 100);
+            channel.truncate(channel.len() - POSTAMBLE_BITS * per_bit);
+            channel.extend(channel_bits(framing.as_ref(), &frames[2..], 12 * 8 * per_bit));
+            let llr = testing::noisy(&mut rng, &channel, Mapping::Direct, false, 12.0);
+            let found = testing::deframe(framing.as_ref(), Mapping::Direct, &llr);
+            assert_eq!(bytes_of(&found.frames), frames, "{name}");
+        }
+    }
+
     #[test]
     fn the_shortest_frames_make_the_round_trip() {
         for (name, size) in [
