@@ -215,7 +215,9 @@ impl Acquisition {
                 break;
             }
             let centre = (best as i64 - self.reach) * group + (group - 1) / 2;
-            taken[places] = (best as i64, separation);
+            // At the edge what is found may be a skirt's, too.
+            let edge = best == 0 || best + 1 == self.scores.len();
+            taken[places] = (best as i64, if edge { skirt } else { separation });
             if let Some(power) = self.cut_out(centre) {
                 if let Some(detection) = self.confirm(centre, power) {
                     // Two places may show the same line.
