@@ -69,6 +69,11 @@ impl Doubts {
         }
     }
 
+    /// Expected number of wrong bytes among the first `n`.
+    pub fn expected_errors(&self, n: usize) -> f32 {
+        self.bytes.iter().take(n).map(|doubt| -(-doubt).exp_m1()).sum()
+    }
+
     /// Takes the likeliest of `events` as alternatives; they must be in the order of their costs. Of
     /// those that overlap only the likeliest is taken.
     pub fn add_alternatives(

@@ -35,7 +35,9 @@
 //! ```
 //!
 //! of the path found is to stay below the logarithm of that, trials and odds taken off: at most 67
-//! for true ones, 187 and more for wrong ones, with 157 allowed (E = 16).
+//! for true ones, 187 and more for wrong ones, with 157 allowed (E = 16). In noise that is weak beside
+//! the signal several bits share their events, and the sum says too little: where more bytes are
+//! expected to be wrong than there are roots to correct them, nothing is tried.
 //!
 //! [`decode_with_events`]: crate::coding::convolutional::ViterbiDecoder::decode_with_events
 //!
@@ -56,6 +58,10 @@ const PATH_COST: f64 = 0.2;
 /// Log-likelihood that a codeword must not lose for chance: that of as many trials as there are, and
 /// of the odds of a frame beyond doubt.
 const TRIALS_NATS: f64 = 20.0;
+
+/// Bytes that may be expected to be wrong, in units of the code's roots. A true codeword has as many
+/// wrong bytes as can be corrected, give or take a few.
+const MOST_WRONG: f32 = 1.25;
 
 /// Numbers of erasures with nothing undone, and with events undone.
 const ERASURES: [usize; 14] = [2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28];
@@ -284,6 +290,9 @@ impl ConcatenatedDecoder {
         let block_bits = 8 * depth * n;
         let mut doubts = Doubts::new();
         doubts.add_events(&self.mapped, depth, index, n);
+        if doubts.expected_errors(n) > MOST_WRONG * codes.code.parity_bytes() as f32 {
+            return false;
+        }
         doubts.add_alternatives(&self.mapped, depth, index, n, EVENTS);
         let most = codes.code.parity_bytes() * 7 / 8;
         let erasures = &ERASURES[..ERASURES.iter().take_while(|&&e| e <= most).count()];
