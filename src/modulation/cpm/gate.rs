@@ -32,10 +32,12 @@ use super::lanes::Avx;
 use super::lanes::{LANES, Lanes, Vector, has_avx2};
 use super::pulse::{PhasePulse, autocorrelation};
 
-/// Indices of the templates.
-const TEMPLATE_H: [f64; 5] = [0.35, 0.5, 0.7, 0.85, 1.0];
-/// Templates that are used for detection.
-const DETECTING: [usize; 2] = [1, 3];
+/// Indices of the templates for signals of any index up to some 1.2.
+pub(super) const TEMPLATE_H: [f64; 5] = [0.35, 0.5, 0.7, 0.85, 1.0];
+/// Those of them that are used for detection.
+pub(super) const DETECTING: [usize; 2] = [1, 3];
+/// Half of the spectrum beyond the tones, in units of the symbol rate.
+const SKIRT_BAUD: f64 = 0.6;
 /// Standard deviation of a weighted sum of bins over that of independent ones.
 const HANN_CORRELATION: f32 = 1.39;
 /// Quantile of the floor per bin, and what it is of the mean of an exponential distribution.
@@ -105,6 +107,8 @@ pub(super) struct Gate {
     /// Samples from one window to the next.
     hop: usize,
     templates: Vec<Template>,
+    /// Templates that are used for detection.
+    detecting: &'static [usize],
     reach: usize,
     /// Width of a bin in units of the symbol rate.
     bin_baud: f64,
@@ -155,7 +159,14 @@ fn quantile(values: &mut [f32], q: f64) -> f32 {
 impl Gate {
     /// For samples at `rate` per symbol; carriers are searched within ± `search` and the channel is
     /// usable within ± `usable` cycles per sample; `samples_per_second` sets the time constants.
-    pub fn new(rate: f64, search: f64, usable: f64, samples_per_second: f64) -> Self {
+    /// `indices`: those of the templates; `detecting`: which of them are used for detection.
+    pub fn new(
+        rate: f64,
+        search: f64,
+        usable: f64,
+        samples_per_second: f64,
+        (indices, detecting): (&[f64], &'static [usize]),
+    ) -> Self {
         let mut length = (48.0 * rate).max(32.0) as usize;
         length = length.next_power_of_two();
         if length as f64 > 72.0 * rate && length > 64 {
@@ -172,8 +183,9 @@ impl Gate {
         let mut planner = FftPlanner::new();
         let fft = planner.plan_fft_forward(length);
         let bin_baud = rate / length as f64;
-        let reach = ((1.1 / bin_baud) as usize).min(length / 2 - 1);
-        let templates = templates(length, rate, reach, &fft);
+        let widest = indices.iter().copied().fold(0.0, f64::max);
+        let reach = (((widest / 2.0 + SKIRT_BAUD) / bin_baud) as usize).min(length / 2 - 1);
+        let templates = templates(length, rate, reach, &fft, indices);
         let box_bins = ((0.5 / bin_baud) as usize).max(3);
         // 25 % quantile of the mean of box_bins correlated exponential variates (Wilson, Hilferty).
         let freedom = box_bins as f64 / f64::from(HANN_CORRELATION * HANN_CORRELATION);
@@ -192,6 +204,7 @@ impl Gate {
             fft,
             hop,
             templates,
+            detecting,
             reach,
             bin_baud,
             window_power: window.iter().map(|w| w * w).sum(),
@@ -247,6 +260,11 @@ impl Gate {
         self.despur.fill(1.0);
         self.lines.clear();
         self.flat_floor = 0.0;
+    }
+
+    /// Whether there is a floor per bin yet.
+    pub fn has_floor_per_bin(&self) -> bool {
+        !self.inverse_floor.is_empty()
     }
 
     /// Windows taken so far.
@@ -433,8 +451,8 @@ impl Gate {
         self.values.extend(self.line.chunks_exact(2).map(|c| c[0] + c[1]));
         self.values.extend([0.0; LANES]);
         let mut best = f32::MIN;
-        for t in DETECTING {
-            let template = &self.templates[t];
+        for t in self.detecting {
+            let template = &self.templates[*t];
             let shifts = self.search_bins + 2;
             let top = correlate(&self.values, &template.pairs, shifts, None);
             best = best.max((top - 1.0) / (template.norm * HANN_CORRELATION));
@@ -567,7 +585,13 @@ impl Gate {
 }
 
 /// Spectra of random CPM through the window: transform of its autocorrelation times the window's.
-fn templates(n: usize, rate: f64, reach: usize, fft: &Arc<dyn Fft<f32>>) -> Vec<Template> {
+fn templates(
+    n: usize,
+    rate: f64,
+    reach: usize,
+    fft: &Arc<dyn Fft<f32>>,
+    indices: &[f64],
+) -> Vec<Template> {
     let pulse = PhasePulse::new(0.5, 3);
     // Autocorrelation of the Hann window over its value at 0, x = lag/n:
     // (1 - x) (2 + cos 2πx) / 3 + sin(2πx) / 2π.
@@ -578,7 +602,7 @@ fn templates(n: usize, rate: f64, reach: usize, fft: &Arc<dyn Fft<f32>>) -> Vec<
             ((1.0 - x) * (2.0 + cos) / 3.0 + sin / (2.0 * PI)) as f32
         })
         .collect();
-    TEMPLATE_H
+    indices
         .iter()
         .map(|h| {
             // Lags of ±n/2 of the n that fit: the spectrum is as fine as its bins.

@@ -8,8 +8,11 @@
 //! The receiver needs nothing but the symbol rate. It finds bursts by their spectrum (`gate`) and
 //! energy (`segments`), then carrier, timing, clock, index and pulse on the burst's own symbols
 //! (`acquisition`), and decides them with a trellis in which every survivor keeps its own phase
-//! reference (`trellis`, `tracker`); no preamble, no loop that has to lock first. A negative
+//! reference (`trellis`, `tracker`, `passes`); no preamble, no loop that has to lock first. A negative
 //! deviation shows as inverted bits, which every deframer takes.
+//!
+//! If an index of 1.25 or more is told, the tones no longer overlap and each is received by itself
+//! (`wide`).
 //!
 //! References: Anderson, Aulin, Sundberg, *Digital Phase Modulation*, 1986; Colavolpe, Raheli,
 //! *Noncoherent sequence detection*, IEEE Trans. Commun. 47 (1999) 1376; CCSDS 413.0-G.
@@ -27,6 +30,7 @@ mod segments;
 mod spurs;
 mod tracker;
 mod trellis;
+mod wide;
 
 use crate::error::RequestError;
 use crate::modulation::{
@@ -35,9 +39,15 @@ use crate::modulation::{
 };
 use modulator::CpmModulator;
 use receiver::{BurstReceiver, Search};
+use wide::WideReceiver;
 
 /// Largest modulation index that the channel leaves room for.
 const LARGEST_INDEX: f64 = 1.0;
+
+/// From this index on, if it is told, the tones are received each by itself.
+const WIDE_INDEX: f64 = 1.25;
+/// Largest index that is told.
+const LARGEST_TOLD: f64 = 8.0;
 
 /// FSK with any index and Gaussian or rectangular pulse.
 pub const FSK: Descriptor = Descriptor {
@@ -90,7 +100,8 @@ fn demodulators(
     }
     // The widest transmitter, or the one that was told if it is wider still.
     let told = parameters.deviation_hz.map_or(0.0, |d| 2.0 * d.abs() / rate);
-    let index = if told.is_finite() { told.clamp(LARGEST_INDEX, 3.0) } else { LARGEST_INDEX };
+    let index =
+        if told.is_finite() { told.clamp(LARGEST_INDEX, LARGEST_TOLD) } else { LARGEST_INDEX };
     let search_hz = if reception.search_hz.is_finite() { reception.search_hz.abs() } else { 0.0 };
     let wanted = search_hz + (0.75 + index / 2.0) * rate;
     let half_bandwidth_hz = wanted.min(available / 2.0);
@@ -103,16 +114,15 @@ fn demodulators(
     };
     let effort = reception.effort;
     let make = move |sample_rate_hz: f64| -> Box<dyn crate::modulation::Demodulator> {
-        Box::new(BurstReceiver::new(Search {
-            sample_rate_hz,
-            symbol_rate_bd: rate,
-            search_hz,
-            half_bandwidth_hz,
-            effort,
-        }))
+        let search =
+            Search { sample_rate_hz, symbol_rate_bd: rate, search_hz, half_bandwidth_hz, effort };
+        if index >= WIDE_INDEX {
+            return Box::new(WideReceiver::new(search, index));
+        }
+        Box::new(BurstReceiver::new(search))
     };
     let mut plans = vec![DemodulatorPlan { channel, make: Box::new(make) }];
-    if reception.preference.differential {
+    if reception.preference.differential && index < WIDE_INDEX {
         // The index is not known: if it is 1/2, the framing gains 2.4 dB from phase symbols.
         plans.push(psk::msk_plan(parameters, reception)?);
     }

@@ -10,7 +10,7 @@
 use num_complex::Complex32;
 
 use super::acquisition::{Acquisition, LEAST_SYMBOLS, Spread};
-use super::gate::{Floor, Gate};
+use super::gate::{DETECTING, Floor, Gate, TEMPLATE_H};
 use super::passes::{Order, Passes};
 use super::resample::{Band, Carrier, Grid, Interpolator, Stretch};
 use super::segments::{Levels, energies, is_impulse, levels, segments};
@@ -215,6 +215,7 @@ impl BurstReceiver {
             search.search_hz.min(room) / rate,
             search.half_bandwidth_hz.min(rate / 2.0) / rate,
             rate,
+            (&TEMPLATE_H, &DETECTING),
         );
         // The largest of n values of noise grows as √(2 ln n) standard deviations: without that, a
         // wide search would find something everywhere, and no stretch would ever close.
