@@ -19,8 +19,10 @@ use crate::rows::LEVELS;
 
 /// Points per symbol of the integrals.
 const POINTS: usize = 32;
-/// Longest difference looked at, in symbols.
+/// Longest difference of any kind looked at, in symbols.
 const LONGEST: usize = 6;
+/// Longest one with two wrong symbols: near h = 1 the phase step between them costs little.
+const LONGEST_PAIR: usize = 60;
 /// Events further apart than this many times the nearest do not count.
 const FARTHEST: f64 = 2.5;
 
@@ -71,7 +73,7 @@ fn phase_pulse(bt: f64) -> Vec<f64> {
 fn events(h: f64, bt: f64) -> Vec<(f64, f64)> {
     let pulse = phase_pulse(bt);
     let mut found = Vec::new();
-    for code in 1..3usize.pow(LONGEST as u32) {
+    let short = (1..3usize.pow(LONGEST as u32)).map(|code| {
         // Digits of `code`: 0, +2, -2; the first must not be 0, and the paths must not have met
         // before the last that is not 0.
         let mut gamma: Vec<f64> =
@@ -79,6 +81,16 @@ fn events(h: f64, bt: f64) -> Vec<(f64, f64)> {
         while gamma.last() == Some(&0.0) {
             gamma.pop();
         }
+        gamma
+    });
+    let pairs = (LONGEST..LONGEST_PAIR).flat_map(|apart| {
+        [[2.0, -2.0], [-2.0, 2.0], [2.0, 2.0], [-2.0, -2.0]].map(|[first, last]| {
+            let mut gamma = vec![0.0; apart + 1];
+            (gamma[0], gamma[apart]) = (first, last);
+            gamma
+        })
+    });
+    for gamma in short.chain(pairs) {
         let met = |sum: f64| {
             let turns = h * sum / 2.0;
             (turns - turns.round()).abs() < 1e-9
