@@ -4,10 +4,10 @@
 /// where it is strong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
 pub enum Effort {
-    /// Every symbol is decided once and every codeword decoded once; nothing is repaired. What a
-    /// receiver of this kind does at least, and what limits of theory are about.
+    /// Every symbol is given out once, decided on the best fit of its burst, and every codeword decoded
+    /// once; nothing is repaired. What limits of theory are about.
     OnePass,
-    /// Second passes over bursts, repair, erasures, redecoding: every frame that is beyond doubt.
+    /// Several views of a burst in doubt, repair, erasures, redecoding: every frame that is beyond doubt.
     #[default]
     Full,
     /// Also frames that are likely right, but not beyond doubt

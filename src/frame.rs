@@ -79,6 +79,9 @@ pub struct Frame {
 /// A frame whose odds are known and below this is doubtful.
 pub const CERTAIN_ODDS: f32 = 1000.0;
 
+/// Least odds of a frame that is handed on at all, as doubtful.
+pub const LIKELY_ODDS: f32 = 4.0;
+
 impl Frame {
     /// Whether it is likely right, but not beyond doubt.
     pub fn is_doubtful(&self) -> bool {

@@ -121,7 +121,7 @@ pub struct EventBuffer {
     events: VecDeque<(u64, u64, f32)>,
 }
 
-/// Most events kept: more than the symbols of the longest block.
+/// Most events kept: some for every symbol of the longest block. The oldest go first.
 const MOST_EVENTS: usize = 1 << 17;
 
 impl EventBuffer {

@@ -50,12 +50,8 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use crate::coding::hdlc::{Content, Deframer, Fault};
 use crate::coding::hdlc_window::Window;
-use crate::effort::Effort;
-use crate::frame::CERTAIN_ODDS;
+use crate::frame::{CERTAIN_ODDS, LIKELY_ODDS};
 use crate::modulation::ErrorEvent;
-
-/// Odds of a frame that is merely likely.
-const LIKELY_ODDS: f32 = 4.0;
 
 /// Contents of which one has a right FCS by chance; see the module.
 const FCS_CHANCES: f32 = 32_768.0;
@@ -100,38 +96,6 @@ const MAX_ENDS: usize = 5;
 const LEAD_SYMBOLS: u64 = 6;
 /// Symbols kept before what is needed is moved to the front.
 const SLACK_SYMBOLS: usize = 8192;
-
-/// How far repair goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repair {
-    /// Not at all.
-    Never,
-    /// Frames that are beyond doubt.
-    Certain,
-    /// Frames that are likely, too.
-    Likely,
-}
-
-impl Repair {
-    /// Least odds of a frame; `None`: nothing is repaired.
-    fn least_odds(self) -> Option<f32> {
-        match self {
-            Repair::Never => None,
-            Repair::Certain => Some(CERTAIN_ODDS),
-            Repair::Likely => Some(LIKELY_ODDS),
-        }
-    }
-}
-
-impl From<Effort> for Repair {
-    fn from(effort: Effort) -> Self {
-        match effort {
-            Effort::OnePass => Repair::Never,
-            Effort::Full => Repair::Certain,
-            Effort::Doubtful => Repair::Likely,
-        }
-    }
-}
 
 /// A frame.
 #[derive(Debug, Clone, PartialEq)]
@@ -224,7 +188,8 @@ pub struct RepairingDeframer {
     hdlc: Deframer,
     echo: &'static [usize],
     accept: Accept,
-    repair: Repair,
+    /// Whether anything is repaired.
+    repairs: bool,
     min_bytes: usize,
     max_repair_bytes: usize,
     /// From bit `base` on: bits, reliabilities of the symbols, and before each of them the sum of
@@ -254,18 +219,19 @@ pub struct RepairingDeframer {
 impl RepairingDeframer {
     /// A deframer for frames of `min_bytes` to `max_bytes` without FCS. A wrong symbol k makes the
     /// bits k + `echo` wrong, an even number of them. `accept` sees every content with a right FCS.
+    /// `repairs`: with repair, of frames that are at least likely.
     pub fn new(
         min_bytes: usize,
         max_bytes: usize,
         echo: &'static [usize],
         accept: Accept,
-        repair: Repair,
+        repairs: bool,
     ) -> Self {
         Self {
             hdlc: Deframer::new(min_bytes, max_bytes),
             echo,
             accept,
-            repair,
+            repairs,
             min_bytes,
             max_repair_bytes: max_bytes.min(MAX_REPAIR_BITS as usize / 8),
             bits: Vec::new(),
@@ -354,7 +320,7 @@ impl RepairingDeframer {
     /// Takes an error event of the detector, after the symbol with which it ends.
     pub fn event(&mut self, event: ErrorEvent) {
         self.told = true;
-        if self.repair != Repair::Never && event.cost < 16.0 && event.pattern != 0 {
+        if self.repairs && event.cost < 16.0 && event.pattern != 0 {
             self.sum += doubt(event.cost);
             self.told_events.push_back(event);
         }
@@ -444,7 +410,9 @@ impl RepairingDeframer {
     /// Looks for frames from the flag at `first_bit` up to `end`; they are in `results` then. Returns
     /// the logarithm of the odds that they are right.
     fn attempt(&mut self, first_bit: u64, end: u64) -> Option<f32> {
-        let least_odds = self.repair.least_odds()?;
+        if !self.repairs {
+            return None;
+        }
         let from = (first_bit.saturating_sub(LEAD_SYMBOLS).max(self.base) - self.base) as usize;
         let first = (first_bit - self.base) as usize;
         let end = (end - self.base) as usize;
@@ -521,7 +489,7 @@ impl RepairingDeframer {
             }
         }
         let odds = odds(tried, right, rivals, fitting / trials);
-        if self.results.is_empty() || odds < least_odds {
+        if self.results.is_empty() || odds < LIKELY_ODDS {
             return None;
         }
         let log_odds = odds.ln();

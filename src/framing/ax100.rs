@@ -42,7 +42,7 @@ use crate::coding::sync::{self, SyncHit, SyncWord};
 use crate::coding::{crc, golay, randomizer};
 use crate::effort::Effort;
 use crate::error::RequestError;
-use crate::frame::Check;
+use crate::frame::{Check, LIKELY_ODDS};
 use crate::framing::{
     Deframed, Deframer, Descriptor, FrameEncoder, Framing, OptionDescriptor, RawFrame, Reject,
 };
@@ -472,7 +472,8 @@ impl Ax100Deframer {
         }
         let Length { codeword_bytes: length, data, log_odds } = self.length(header, sign);
         let certain = log_odds >= CERTAIN_NATS;
-        if !(certain || self.effort == Effort::Doubtful) || self.is_shifted(candidate) {
+        let likely = self.effort == Effort::Doubtful && log_odds >= LIKELY_ODDS.ln();
+        if !(certain || likely) || self.is_shifted(candidate) {
             return None;
         }
         self.codeword.resize(length, 0);

@@ -125,7 +125,7 @@ impl Framing for Ax25 {
                     (Mapping::Differential, true) => &ECHO_DIFFERENTIAL_SCRAMBLED,
                 },
                 accept,
-                effort.into(),
+                effort > Effort::OnePass,
             ),
             outcome: Outcome::default(),
         })

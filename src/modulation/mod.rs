@@ -29,7 +29,8 @@ pub enum InputKind {
 /// hint to a demodulator, which estimates it; a modulator uses the nominal value in its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameters {
-    /// Nominal symbol rate; the receiver finds the true one within ±0.45 %.
+    /// Nominal symbol rate; the receiver finds the true one within ±0.45 % without loss, and most
+    /// within ±2 %.
     pub symbol_rate_bd: f64,
     /// FSK: frequency of bit 1 against the carrier; negative if bit 1 is the lower tone.
     /// Modulation index h = 2·|deviation| / symbol rate.

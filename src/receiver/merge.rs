@@ -3,8 +3,9 @@
 //! One transmission may be decoded more than once: by alternative demodulators of a downlink, by
 //! overlapping runs of one demodulator, or by two downlinks of a satellite. Each stream says up to
 //! which sample it is *settled* (no frame that begins earlier will still come). A frame is held
-//! until every stream is settled past its middle: all its twins have come by then, the best of
-//! them is emitted, and nothing that comes later begins earlier.
+//! until every stream is settled past its middle, or its end if others may be right in its place: all
+//! its twins have come by then, the best of them is emitted, and nothing that comes later begins
+//! earlier.
 
 use crate::frame::{Check, Frame};
 
@@ -13,10 +14,28 @@ use crate::frame::{Check, Frame};
 pub struct Merger {
     /// Per stream: no frame that begins before this sample will still come.
     settled: Vec<u64>,
-    /// Frames not yet emitted, no two of them twins, with their streams.
-    held: Vec<(usize, Frame)>,
+    /// Frames not yet emitted, no two of them twins.
+    held: Vec<Held>,
     /// Emitted frames that end after the settled sample.
     recent: Vec<Frame>,
+}
+
+/// A frame that waits.
+#[derive(Debug)]
+struct Held {
+    stream: usize,
+    frame: Frame,
+    /// Logarithm of the odds of the likeliest other frame in its place; 0 if there was none.
+    rival_log_odds: f32,
+}
+
+impl Held {
+    /// The frame; where another was found in its place, it is right with the odds of the one against
+    /// the other.
+    fn into_frame(self) -> Frame {
+        let log_odds = self.frame.log_odds.map(|odds| odds - self.rival_log_odds);
+        Frame { log_odds, ..self.frame }
+    }
 }
 
 impl Merger {
@@ -27,17 +46,31 @@ impl Merger {
 
     /// Takes a frame of a stream.
     pub fn push(&mut self, stream: usize, frame: Frame) {
-        if self.recent.iter().any(|r| are_twins(r, &frame)) {
+        let emitted = |r: &Frame| r.bytes == frame.bytes || rank(r) >= rank(&frame);
+        if self.recent.iter().any(|r| are_twins(r, &frame) && emitted(r)) {
             return;
         }
-        match self.held.iter_mut().find(|(_, h)| are_twins(h, &frame)) {
-            Some(held) => {
-                let better = rank(&frame).total_cmp(&rank(&held.1)).then(held.0.cmp(&stream));
-                if better.is_gt() {
-                    *held = (stream, frame);
-                }
-            }
-            None => self.held.push((stream, frame)),
+        let Some(place) = self.held.iter().position(|h| are_twins(&h.frame, &frame)) else {
+            self.held.push(Held { stream, frame, rival_log_odds: 0.0 });
+            return;
+        };
+        let held = &mut self.held[place];
+        let better = rank(&frame).total_cmp(&rank(&held.frame)).then(held.stream.cmp(&stream));
+        let same = held.frame.bytes == frame.bytes;
+        let mut loser = Some(frame);
+        if better.is_gt() {
+            held.stream = stream;
+            loser = loser.map(|frame| std::mem::replace(&mut held.frame, frame));
+        }
+        let rival = loser.and_then(|frame| frame.log_odds).unwrap_or(0.0);
+        if !same {
+            held.rival_log_odds = held.rival_log_odds.max(rival);
+        }
+        if better.is_gt() {
+            // It may have more twins than the one it takes the place of.
+            let best = held.frame.clone();
+            let mut index = 0..;
+            self.held.retain(|h| index.next() == Some(place) || !are_twins(&h.frame, &best));
         }
     }
 
@@ -54,7 +87,7 @@ impl Merger {
 
     /// No frame that is drained later begins before this sample.
     pub fn emitted_sample(&self) -> u64 {
-        let held = self.held.iter().map(|(_, f)| f.first_sample).min();
+        let held = self.held.iter().map(|h| h.frame.first_sample).min();
         self.settled_sample().min(held.unwrap_or(u64::MAX))
     }
 
@@ -65,11 +98,9 @@ impl Merger {
         if self.held.is_empty() {
             return;
         }
-        self.held.sort_by(|(sa, a), (sb, b)| {
-            (a.first_sample, a.end_sample, sa).cmp(&(b.first_sample, b.end_sample, sb))
-        });
-        let due = self.held.iter().take_while(|(_, f)| settled > middle(f)).count();
-        for (_, frame) in self.held.drain(..due) {
+        self.held.sort_by_key(|held| (held.frame.first_sample, held.frame.end_sample, held.stream));
+        let due = self.held.iter().take_while(|held| settled > certain_at(&held.frame)).count();
+        for frame in self.held.drain(..due).map(Held::into_frame) {
             if frame.end_sample > settled {
                 self.recent.push(frame.clone());
             }
@@ -78,8 +109,12 @@ impl Merger {
     }
 }
 
-/// First sample of a frame's second half.
-fn middle(frame: &Frame) -> u64 {
+/// Once everything before this sample has come, all twins of a frame have: they begin in its first
+/// half, as they have its length; but where others may be right in its place, anywhere in it.
+fn certain_at(frame: &Frame) -> u64 {
+    if frame.check == Check::None || frame.log_odds.is_some() {
+        return frame.end_sample;
+    }
     frame.first_sample + frame.end_sample.saturating_sub(frame.first_sample) / 2
 }
 
@@ -103,7 +138,10 @@ fn are_twins(a: &Frame, b: &Frame) -> bool {
         .min(b.end_sample.saturating_sub(b.first_sample));
     let unchecked = a.check == Check::None && b.check == Check::None;
     let uncertain = unchecked || a.log_odds.is_some() || b.log_odds.is_some();
-    let rivals = uncertain && a.origin.framing == b.origin.framing;
+    // Two signals beside each other are two.
+    let apart = (a.frequency_offset_hz - b.frequency_offset_hz).abs()
+        > 0.5 * a.origin.symbol_rate_bd.max(0.0);
+    let rivals = uncertain && a.origin.framing == b.origin.framing && !apart;
     2 * overlap >= shorter && overlap > 0 && (a.bytes == b.bytes || rivals)
 }
 
@@ -129,6 +167,28 @@ mod tests {
             repaired_bits: None,
             log_odds: None,
         }
+    }
+
+    /// Of frames that contradict each other the likelier one is left, with its odds against the other;
+    /// the same frame found again changes nothing.
+    #[test]
+    fn rivals_lower_the_odds() {
+        let repaired =
+            |bytes: &[u8], odds| Frame { log_odds: Some(odds), ..frame(bytes, 0, 9, 5.0) };
+        let odds = |frames: &[Frame]| {
+            let (mut merger, mut out) = (Merger::new(1), Vec::new());
+            frames.iter().for_each(|f| merger.push(0, f.clone()));
+            merger.settle(0, 10);
+            merger.drain(&mut out);
+            assert_eq!(out.len(), 1);
+            (out[0].bytes.clone(), out[0].log_odds)
+        };
+        let (a, b) = (repaired(b"a", 8.0), repaired(b"b", 3.0));
+        let expected = (b"a".to_vec(), Some(5.0));
+        assert_eq!(odds(&[a.clone(), b.clone()]), expected);
+        assert_eq!(odds(&[b.clone(), a.clone(), a.clone()]), expected);
+        assert_eq!(odds(&[repaired(b"a", 7.0), a.clone()]), (b"a".to_vec(), Some(8.0)));
+        assert_eq!(odds(&[frame(b"a", 0, 9, 5.0), b]), (b"a".to_vec(), None));
     }
 
     #[test]

@@ -109,7 +109,13 @@ impl ViterbiDecoder {
             }
             // Backward: the first bit that differs.
             let (mut state, mut at, mut first) = (usize::from(flip), k + 1, k);
+            // What differs for longer than the bits of the longest event and of a state is none.
+            let mut whole = true;
             while at > 0 && state != usize::from(decided[at]) {
+                if k + 1 - at > LONGEST + 6 {
+                    whole = false;
+                    break;
+                }
                 if (state ^ usize::from(decided[at])) & 1 == 1 {
                     first = at - 1;
                 }
@@ -118,10 +124,12 @@ impl ViterbiDecoder {
                 state = state >> 1 | usize::from(decision & 1) << 5;
                 at = k;
             }
+            if !whole {
+                continue;
+            }
             // Again, and forward: the bits that differ.
             let mut pattern = 0u64;
             let (mut state, mut at) = (usize::from(flip), k + 1);
-            let mut whole = true;
             let mark = |bit: usize, pattern: &mut u64| match bit.checked_sub(first) {
                 Some(i) if i < LONGEST => {
                     *pattern |= 1 << i;
@@ -139,7 +147,7 @@ impl ViterbiDecoder {
                 at = k;
             }
             let (mut state, mut at) = (usize::from(flip), k + 1);
-            while at < steps && state != usize::from(decided[at]) {
+            while whole && at < steps && state != usize::from(decided[at]) {
                 let bit = decisions[at / 8 * STATES + state] >> (at % 8) & 1;
                 state = (state << 1 | usize::from(bit)) & (STATES - 1);
                 at += 1;

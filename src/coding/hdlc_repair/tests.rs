@@ -19,7 +19,7 @@ fn accept(bytes: &[u8], trust: Trust) -> bool {
 }
 
 fn deframer() -> RepairingDeframer {
-    RepairingDeframer::new(15, 500, &ECHO, accept, Repair::Certain)
+    RepairingDeframer::new(15, 500, &ECHO, accept, true)
 }
 
 /// Channel symbols ±1 of frames with so many flags before each and after the last.
@@ -170,7 +170,7 @@ fn odds_are_true() {
             (x + deviation * noise) * 2.0 / deviation.powi(2)
         };
         let llrs: Vec<f32> = send(&sent, 3).iter().map(|x| noisy(x, &mut rng)).collect();
-        let mut deframer = RepairingDeframer::new(15, 500, &ECHO, accept, Repair::Likely);
+        let mut deframer = RepairingDeframer::new(15, 500, &ECHO, accept, true);
         for found in receive_with(&mut deframer, &llrs).found {
             let Some(log_odds) = found.log_odds else { continue };
             expected += 1.0 / (1.0 + log_odds.exp());

@@ -238,7 +238,7 @@ fn an_ambiguous_length_is_doubtful() {
     // Length 132 or 133, and the byte behind weakly zero.
     llrs[first + 39] = 0.1;
     let end = first + 40 + 8 * 131;
-    llrs[end..end + 8].fill(0.8);
+    llrs[end..end + 8].fill(0.3);
     for effort in [Effort::OnePass, Effort::Full, Effort::Doubtful] {
         let mut deframer = framing.deframer(Mapping::Direct, effort);
         let mut out = Deframed::default();

@@ -243,7 +243,9 @@ impl CcsdsDeframer {
             self.cursor = next;
             self.decide(next, out);
         }
-        self.buffer.forget(self.cursor.saturating_sub(self.frame_symbols + 2));
+        // A frame back of where a shifted codeword would begin.
+        let shifted = self.shifts() * self.shift_symbols();
+        self.buffer.forget(self.cursor.saturating_sub(self.frame_symbols + shifted + 2));
         self.events.forget(self.buffer.run_symbol(self.cursor));
     }
 

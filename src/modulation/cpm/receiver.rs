@@ -478,7 +478,7 @@ impl BurstReceiver {
                 return;
             }
             if bursts.is_empty() && is_impulse(&self.energy) {
-                break;
+                continue;
             }
             if bursts.is_empty() {
                 bursts.push((from.max(a), to.min(b)));
@@ -636,7 +636,7 @@ impl BurstReceiver {
         }
         let one_pass = self.search.effort == Effort::OnePass;
         if again && one_pass {
-            // The same decisions, on a better fit.
+            // Every symbol is decided once, on the better fit.
             pieces.clear();
             self.passes.give(Order::Outwards, &mut pieces);
         }

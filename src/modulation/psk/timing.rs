@@ -85,7 +85,7 @@ pub fn estimate(grid: &[Complex32], msk: bool, window_blocks: usize) -> Clock {
         };
         let (rate, value) = peak(&power, 0.0, reach, points);
         let needed = if strength > 0.0 { strength * FAR_ADVANTAGE } else { f64::MIN };
-        if value > needed {
+        if value > needed && (value > 0.0 || candidate == 0.0) {
             // The first, nominal one is the standard that the others are held against.
             strength = if candidate == 0.0 { value } else { value / FAR_ADVANTAGE };
             (centre, common) = (candidate, rate);
