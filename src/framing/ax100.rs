@@ -23,7 +23,7 @@
 //!
 //! A shortened cyclic code has a trap, though: a codeword with k bytes of anything before or behind
 //! it is, taken as one word, a codeword with at most k errors. Where a word may end in zeros, header
-//! and symbols [decide](Ax100Deframer::length) how long it is, and a frame between whose lengths
+//! and symbols decide how long it is, and a frame between whose lengths
 //! they hardly tell is doubtful. A word that begins k bytes early has a sync word k bytes later that
 //! is the better one.
 //!
