@@ -88,3 +88,26 @@ impl Frame {
         self.log_odds.is_some_and(|odds| odds < CERTAIN_ODDS.ln())
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// A frame of which nothing is known.
+    pub fn bare_frame() -> Frame {
+        Frame {
+            bytes: Vec::new(),
+            origin: Arc::new(Origin::default()),
+            first_sample: 0,
+            end_sample: 0,
+            time: None,
+            frequency_offset_hz: 0.0,
+            esn0_db: f32::NAN,
+            check: Check::None,
+            corrected_symbols: None,
+            corrected_bits: None,
+            repaired_bits: None,
+            log_odds: None,
+        }
+    }
+}

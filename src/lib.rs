@@ -16,12 +16,13 @@
 //! | [`source`] | samples in: WAV, raw, SigMF, standard input; one file each |
 //! | [`dsp`] | kernels on samples: oscillators, filters, the tuner, estimators |
 //! | [`modulation`] | complex baseband ↔ soft symbols, one file or folder a family, a registry |
-//! | [`coding`] | kernels on symbols, bits and bytes: Reed–Solomon, convolutional, Golay, CRC, scramblers |
+//! | [`coding`] | kernels on symbols, bits and bytes: Reed–Solomon, convolutional, Golay, CRC, scramblers; error events and what is repaired with them |
 //! | [`framing`] | soft symbols ↔ frames, one file a framing, a registry |
 //! | [`frame`] | the frame: bytes, what vouches for it, when, where, how well |
+//! | [`effort`] | how far a receiver goes for a frame: one pass, all means, doubtful frames too |
 //! | [`receiver`] | one downlink as one struct: samples in, frames out; no thread, no clock |
 //! | [`catalogue`] | satellites and their downlinks as TOML, found by name |
-//! | [`simulation`] | a transmitter and a channel, seeded and reproducible |
+//! | [`simulation`] | transmitters, alone or together, and a channel, seeded and reproducible |
 //! | [`sink`] | frames out: text, JSON lines, UDP, KISS; one file each |
 //! | `runtime` | the FutureSDR flowgraph around all of it (feature `runtime`) |
 //!

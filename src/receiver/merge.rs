@@ -147,25 +147,17 @@ fn are_twins(a: &Frame, b: &Frame) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::frame::Origin;
+    use crate::frame::testing::bare_frame;
 
     fn frame(bytes: &[u8], first: u64, end: u64, esn0_db: f32) -> Frame {
         Frame {
             bytes: bytes.to_vec(),
-            origin: Arc::new(Origin::default()),
             first_sample: first,
             end_sample: end,
-            time: None,
-            frequency_offset_hz: 0.0,
             esn0_db,
             check: Check::Crc,
-            corrected_symbols: None,
-            corrected_bits: None,
-            repaired_bits: None,
-            log_odds: None,
+            ..bare_frame()
         }
     }
 

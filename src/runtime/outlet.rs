@@ -111,7 +111,8 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::frame::{Check, Origin};
+    use crate::frame::Check;
+    use crate::frame::testing::bare_frame;
     use crate::sink::SinkError;
 
     /// Takes a frame when it is told to.
@@ -133,20 +134,7 @@ mod tests {
     }
 
     fn frame() -> Arc<Frame> {
-        Arc::new(Frame {
-            bytes: vec![1],
-            origin: Arc::new(Origin::default()),
-            first_sample: 0,
-            end_sample: 1,
-            time: None,
-            frequency_offset_hz: 0.0,
-            esn0_db: 0.0,
-            check: Check::Crc,
-            corrected_symbols: None,
-            corrected_bits: None,
-            repaired_bits: None,
-            log_odds: None,
-        })
+        Arc::new(Frame { bytes: vec![1], end_sample: 1, check: Check::Crc, ..bare_frame() })
     }
 
     #[test]

@@ -85,23 +85,7 @@ mod tests {
         }
     }
 
-    /// A frame of which nothing is known.
-    pub fn bare_frame() -> Frame {
-        Frame {
-            bytes: Vec::new(),
-            origin: Arc::new(Origin::default()),
-            first_sample: 0,
-            end_sample: 0,
-            time: None,
-            frequency_offset_hz: 0.0,
-            esn0_db: f32::NAN,
-            check: Check::None,
-            corrected_symbols: None,
-            corrected_bits: None,
-            repaired_bits: None,
-            log_odds: None,
-        }
-    }
+    pub use crate::frame::testing::bare_frame;
 
     /// Fails from some byte on, as a disk does that is full.
     struct Full(usize);
