@@ -42,7 +42,7 @@ use crate::coding::sync::{self, SyncHit, SyncWord};
 use crate::coding::{crc, golay, randomizer};
 use crate::effort::Effort;
 use crate::error::RequestError;
-use crate::frame::{Check, LIKELY_ODDS};
+use crate::frame::{CERTAIN_ODDS, Check, LIKELY_ODDS};
 use crate::framing::{
     Deframed, Deframer, Descriptor, FrameEncoder, Framing, OptionDescriptor, RawFrame, Reject,
 };
@@ -75,10 +75,8 @@ const HYPOTHESIS_GAP: f32 = 8.0;
 
 /// Bytes behind a codeword that could be the last ones of a longer codeword: they are looked at.
 const TAIL_BYTES: usize = 2;
-/// How much likelier the best length has to be than the next, in nats: ln(1000), as any frame beyond
-/// doubt, and …
-const CERTAIN_NATS: f32 = 6.91;
-/// … that much more, because the detectors' soft symbols are a little too sure.
+/// How much likelier the best length has to be than the next, in nats, beyond what the odds ask for:
+/// the detectors' soft symbols are a little too sure.
 const OVERSURE_NATS: f32 = 2.3;
 /// |ρ| of a sync word up to 16 bytes behind that of a frame may be so much better.
 const SHIFT_MARGIN: f32 = 0.5;
@@ -471,7 +469,7 @@ impl Ax100Deframer {
             return None;
         }
         let Length { codeword_bytes: length, data, log_odds } = self.length(header, sign);
-        let certain = log_odds >= CERTAIN_NATS;
+        let certain = log_odds >= CERTAIN_ODDS.ln();
         let likely = self.effort == Effort::Doubtful && log_odds >= LIKELY_ODDS.ln();
         if !(certain || likely) || self.is_shifted(candidate) {
             return None;

@@ -258,7 +258,7 @@ fn an_ambiguous_length_is_doubtful() {
         deframer.finish(&mut out);
         if effort == Effort::Doubtful {
             assert_eq!(out.frames.len(), 1);
-            assert!(out.frames[0].log_odds.is_some_and(|odds| odds < CERTAIN_NATS));
+            assert!(out.frames[0].log_odds.is_some_and(|odds| odds < CERTAIN_ODDS.ln()));
         } else {
             assert_eq!(out.frames, []);
         }

@@ -18,7 +18,7 @@ use crate::coding::convolutional::{FREE, Known, ViterbiDecoder};
 use crate::coding::event::{self, BitEvent, EventBuffer};
 use crate::coding::{bits, crc, crc_repair, randomizer};
 use crate::effort::Effort;
-use crate::frame::{CERTAIN_ODDS, Check};
+use crate::frame::{CERTAIN_ODDS, Check, LIKELY_ODDS};
 use crate::framing::ccsds::sync::{Found, Line, SyncBuffer, SyncPattern};
 use crate::framing::ccsds::{ASM, Ccsds};
 use crate::framing::{Deframed, Deframer, RawFrame, Reject};
@@ -68,8 +68,6 @@ const MONOTONOUS_BYTES: usize = 4;
 /// Without a check, a frame where one is expected needs a marker this strong.
 const EXPECTED_UNCHECKED: f32 = 3.6;
 
-/// Odds asked for if doubtful frames are wanted, too.
-const DOUBTFUL_ODDS: f32 = 3.0;
 /// Odds that frames carry a frame error control field, as long as none was seen.
 const UNSEEN_ODDS: f32 = 0.1;
 /// Sum of the doubts of a frame that is without doubt: if its frame error control field is wrong, it
@@ -579,7 +577,7 @@ impl CcsdsDeframer {
         let code = &crc::CCITT_FALSE;
         let syndrome = code.checksum(data) ^ u32::from(u16::from_be_bytes(*field));
         let prior = if self.error_control == ErrorControl::Seen { 1.0 } else { UNSEEN_ODDS };
-        let odds = if self.effort == Effort::Doubtful { DOUBTFUL_ODDS } else { CERTAIN_ODDS };
+        let odds = if self.effort == Effort::Doubtful { LIKELY_ODDS } else { CERTAIN_ODDS };
         let least = (odds / prior).ln();
         // What costs more is too unlikely for a CRC of 16 bits to tell.
         if doubts > 16.0 * std::f32::consts::LN_2 - least {
