@@ -242,6 +242,14 @@ impl Gate {
         self.window.len()
     }
 
+    /// Just after the last sample of the windows taken so far.
+    pub fn end(&self) -> u64 {
+        match self.count {
+            0 => 0,
+            n => (n - 1) * self.hop as u64 + self.window.len() as u64,
+        }
+    }
+
     /// Samples from one window to the next.
     pub fn hop(&self) -> usize {
         self.hop
@@ -260,11 +268,6 @@ impl Gate {
         self.despur.fill(1.0);
         self.lines.clear();
         self.flat_floor = 0.0;
-    }
-
-    /// Whether there is a floor per bin yet.
-    pub fn has_floor_per_bin(&self) -> bool {
-        !self.inverse_floor.is_empty()
     }
 
     /// Windows taken so far.

@@ -228,6 +228,8 @@ impl Passes {
         self.branches = Some(StateBranches::new(&BranchTable::new(shape, self.h)));
         self.hush(a.saturating_sub(QUIET_FROM), (z + PULSE_SYMBOLS + QUIET_FROM).min(self.symbols));
         self.classes = classes(self.h);
+        // Nothing but the path is wanted until they are there.
+        self.blocks.clear();
         if self.classes > 1 && (self.h - 1.0).abs() < REFITTED_WITHIN {
             // Every symbol that the first pass has wrong has shifted the phase a little.
             self.run(0, a);
@@ -239,7 +241,6 @@ impl Passes {
             self.correlate(&BranchTable::new(shape, self.h), &path);
             self.branches = Some(StateBranches::new(&BranchTable::new(shape, self.h)));
         }
-        self.blocks.clear();
         for b in 0..blocks.len() {
             let k = (b * BLOCK + BLOCK / 2) as f64;
             let cycles = f + rate * (k - (a + z) as f64 / 2.0);
@@ -427,12 +428,15 @@ impl Passes {
             3 => run.with_classes::<3>(trellis),
             _ => run.with_classes::<1>(trellis),
         };
+        let survivors =
+            Survivors { decisions: &self.decisions, margins: &self.margins, classes, counted_from };
+        survivors.trace_back(state, &mut self.passes[pass].states);
+        if self.blocks.is_empty() {
+            return;
+        }
         let ceiling = 8.0 * self.amplitude as f32;
         let event_ceiling = event_ceiling((0..self.blocks.len()).map(|b| self.quality(b)));
         let Pass { states, reliability, rivals } = &mut self.passes[pass];
-        let survivors =
-            Survivors { decisions: &self.decisions, margins: &self.margins, classes, counted_from };
-        survivors.trace_back(state, states);
         soft_decisions(survivors, states, (ceiling, event_ceiling), false, reliability, rivals);
         if pass == 0 {
             return;

@@ -249,13 +249,7 @@ impl BurstReceiver {
 
     /// Samples in the gate's windows so far; later ones are not looked at.
     fn visible_end(&self, last: bool) -> u64 {
-        if last {
-            return self.received;
-        }
-        match self.gate.count() {
-            0 => 0,
-            n => (n - 1) * self.gate.hop() as u64 + self.gate.length() as u64,
-        }
+        if last { self.received } else { self.gate.end() }
     }
 
     /// Takes windows and decides what can be decided.

@@ -74,20 +74,18 @@ struct Integrals {
 impl Integrals {
     fn new(samples: &[Complex32], tones: Tones) -> Self {
         let middle = samples.len() as f64 / 2.0;
+        let bend = Complex64::cis(-TAU * tones.drift);
         let sums = [-1.0, 1.0].map(|sign| {
             let mut sum = Complex64::default();
             let mut out = Vec::with_capacity(samples.len() + 1);
             out.push(sum);
-            let mut phase = 0.0f64;
-            for (i, x) in samples.iter().enumerate() {
-                let (sin, cos) = (-TAU * phase).sin_cos();
-                sum += Complex64::new(f64::from(x.re), f64::from(x.im)) * Complex64::new(cos, sin);
+            let first = tones.frequency + tones.drift * (0.5 - middle) + sign * tones.deviation;
+            let (mut rotor, mut step) = (Complex64::ONE, Complex64::cis(-TAU * first));
+            for x in samples {
+                sum += Complex64::new(f64::from(x.re), f64::from(x.im)) * rotor;
                 out.push(sum);
-                let f = tones.frequency
-                    + tones.drift * (i as f64 + 0.5 - middle)
-                    + sign * tones.deviation;
-                phase += f;
-                phase -= phase.floor();
+                rotor *= step;
+                step *= bend;
             }
             out
         });
@@ -182,13 +180,7 @@ impl WideReceiver {
 
     /// Samples in the gate's windows so far; later ones are not looked at.
     fn visible_end(&self, last: bool) -> u64 {
-        if last {
-            return self.received;
-        }
-        match self.gate.count() {
-            0 => 0,
-            n => (n - 1) * self.gate.hop() as u64 + self.gate.length() as u64,
-        }
+        if last { self.received } else { self.gate.end() }
     }
 
     fn work(&mut self, last: bool, out: &mut Vec<SoftBlock>) {
@@ -213,8 +205,10 @@ impl WideReceiver {
         let w = self.decided;
         self.decided += 1;
         let hop = self.gate.hop() as f64;
-        let floor = if self.gate.has_floor_per_bin() { Floor::PerBin } else { Floor::Flat };
-        let statistic = self.gate.statistic(w, floor);
+        // A signal that is there most of the time is its own floor per bin.
+        let [per_bin, flat] = [Floor::PerBin, Floor::Flat].map(|f| self.gate.statistic(w, f));
+        let (floor, statistic) =
+            if per_bin >= flat { (Floor::PerBin, per_bin) } else { (Floor::Flat, flat) };
         if self.open.is_none() && statistic >= OPEN {
             // The window before holds the burst's beginning.
             let from = (w.saturating_sub(1) as f64 * hop).max(self.done);
@@ -559,6 +553,17 @@ mod tests {
                 assert!((b.esn0_db - 13.0).abs() < 2.0, "{index}: {} dB", b.esn0_db);
             }
         }
+    }
+
+    /// No silence from which a floor could be taken bin by bin.
+    #[test]
+    fn a_signal_without_gaps_is_received() {
+        let (samples, sent) = recording(2.0, 13.0);
+        let burst = &samples[24_000..24_000 + 10 * BURST];
+        // 1.5 s of one burst after the other.
+        let continuous: Vec<Complex32> = burst.iter().copied().cycle().take(72_000).collect();
+        let blocks = receive(receiver(2.0), &continuous, 10_000);
+        assert!(errors(&sent[0], &blocks) <= 4, "{}", errors(&sent[0], &blocks));
     }
 
     #[test]
