@@ -14,6 +14,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`source`] | samples in: WAV, raw, SigMF, standard input; one file each |
+//! | [`doppler`] | orbit and station → range rate → frequency at an instant; passes |
 //! | [`dsp`] | kernels on samples: oscillators, filters, the tuner, estimators |
 //! | [`modulation`] | complex baseband ↔ soft symbols, one file or folder a family, a registry |
 //! | [`coding`] | kernels on symbols, bits and bytes: Reed–Solomon, convolutional, Golay, CRC, scramblers; error events and what is repaired with them |
@@ -40,6 +41,7 @@
 
 pub mod catalogue;
 pub mod coding;
+pub mod doppler;
 pub mod dsp;
 pub mod effort;
 pub mod error;
