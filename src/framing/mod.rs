@@ -7,6 +7,7 @@
 pub mod ax100;
 pub mod ax25;
 pub mod ccsds;
+pub mod fixed;
 pub mod usp;
 
 #[cfg(test)]
@@ -200,6 +201,7 @@ pub const REGISTRY: &[&Descriptor] = &[
     &ax100::FORESAIL_1,
     &ax100::REED_SOLOMON,
     &usp::USP,
+    &fixed::LUCKY_7,
     &ccsds::UNCODED,
     &ccsds::REED_SOLOMON,
     &ccsds::CONVOLUTIONAL_ONLY,
