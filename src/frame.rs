@@ -61,6 +61,9 @@ pub struct Frame {
     pub time: Option<Timestamp>,
     /// Carrier against the frequency where the downlink was looked for, at the frame.
     pub frequency_offset_hz: f64,
+    /// Doppler shift that was taken out before, where it was looked for: received minus nominal
+    /// frequency is the sum of both. `None` if nothing steered the receiver.
+    pub doppler_hz: Option<f64>,
     /// Estimated Es/N0 per channel symbol.
     pub esn0_db: f32,
     /// What vouches for the bytes.
@@ -102,6 +105,7 @@ pub(crate) mod testing {
             end_sample: 0,
             time: None,
             frequency_offset_hz: 0.0,
+            doppler_hz: None,
             esn0_db: f32::NAN,
             check: Check::None,
             corrected_symbols: None,

@@ -30,7 +30,10 @@
 //!   approaches.
 
 pub mod elements;
+pub mod refine;
 pub mod station;
+pub mod table;
+pub mod tracking;
 
 use jiff::Timestamp;
 
@@ -42,6 +45,11 @@ pub trait Prediction: Send + Sync {
     /// Received minus nominal frequency, in Hz, at an instant of the station's clock; `None` where
     /// nothing is known (a decayed orbit, an empty table).
     fn shift_hz(&self, time: Timestamp) -> Option<f64>;
+
+    /// The same for an input without time: only what another program says now can tell.
+    fn untimed_shift_hz(&self) -> Option<f64> {
+        None
+    }
 }
 
 /// Seconds from `from` to `to`, with the resolution of the time stamps.

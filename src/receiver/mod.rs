@@ -6,11 +6,17 @@
 //!            └► tuner ► demodulator ► run ► deframer ┘
 //! ```
 //!
+//! A receiver may be steered: a [`Tracking`] tells the Doppler shift, every tuner follows it with a
+//! frequency that moves linearly between the points of a grid [`STEER_S`] apart, and the frames that
+//! come out tell the carrier back. The grid is one of sample indices, so cuts do not show here
+//! either.
+//!
 //! A modulation may name several demodulators (alternatives for what is not known beforehand);
 //! each has a tuner and runs of its own. Every run of soft symbols has its own deframer. The same
 //! samples give the same frames however they are cut into calls.
 
 pub mod merge;
+mod steering;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -18,16 +24,21 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use num_complex::Complex32;
 
+use crate::doppler::refine::Fit;
+use crate::doppler::tracking::Tracking;
 use crate::dsp::tuner::Tuner;
 use crate::effort::Effort;
 use crate::error::RequestError;
-use crate::frame::{Frame, Origin};
+use crate::frame::{CERTAIN_ODDS, Check, Frame, Origin};
 use crate::framing::{Deframed, Deframer, Framing, Reject};
 use crate::modulation::{
     self, Channel, Demodulator, DemodulatorPlan, InputKind, Parameters, SoftBlock,
 };
 use crate::source::Anchor;
 use merge::Merger;
+use steering::Steering;
+
+pub use steering::{Carrier, STEER_S};
 
 /// An anchor's time may be stated so roughly (SigMF writers give milliseconds).
 const CLOCK_TOLERANCE_S: f64 = 2e-3;
@@ -101,6 +112,9 @@ pub struct Receiver {
     next_sample: u64,
     /// Index in the input of the chains' first sample.
     base_sample: u64,
+    steering: Option<Steering>,
+    /// Carriers measured, if somebody wants them.
+    carriers: Option<Vec<Carrier>>,
 }
 
 impl Receiver {
@@ -153,7 +167,33 @@ impl Receiver {
             counts: Counts::default(),
             next_sample: 0,
             base_sample: 0,
+            steering: None,
+            carriers: None,
         })
+    }
+
+    /// Takes out the Doppler shift that `tracking` tells, from the next sample on. `None` stops.
+    pub fn track(&mut self, tracking: Option<Tracking>) {
+        self.steering = tracking.map(|t| Steering::new(t, self.input.sample_rate_hz));
+        for chain in &mut self.chains {
+            chain.steer(0.0, 0.0);
+        }
+    }
+
+    /// What the frames received so far said about the prediction; `None` without a prediction that
+    /// learns, or without frames.
+    pub fn fit(&self) -> Option<Fit> {
+        self.steering.as_ref().and_then(Steering::fit)
+    }
+
+    /// Keeps what is measured of carriers from now on, for [`Receiver::take_carriers`].
+    pub fn keep_carriers(&mut self) {
+        self.carriers.get_or_insert_default();
+    }
+
+    /// The carriers measured since the last call.
+    pub fn take_carriers(&mut self) -> Vec<Carrier> {
+        self.carriers.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// The downlink that is received.
@@ -174,7 +214,8 @@ impl Receiver {
     /// Ties a sample at or after the next one to time and centre frequency.
     ///
     /// Symbols are not carried across an anchor whose time is not where the samples before it
-    /// lead (captures that were made one after the other), or that has another frequency.
+    /// lead (captures that were made one after the other). A radio that was tuned elsewhere without
+    /// a pause is followed, with the phase continuous.
     pub fn anchor(&mut self, anchor: Anchor, out: &mut Vec<Frame>) {
         if let (Some(expected), Some(stated)) = (self.clock.time(anchor.sample), anchor.time)
             && stated.duration_since(expected).abs().as_secs_f64() > CLOCK_TOLERANCE_S
@@ -189,9 +230,19 @@ impl Receiver {
         {
             let offset_hz = frequency_hz - centre_hz;
             if self.chains.iter().any(|c| c.downlink_offset_hz != offset_hz) {
-                self.interrupt(anchor.sample, out);
-                for chain in &mut self.chains {
-                    chain.retune(offset_hz, &self.input);
+                let contiguous = anchor.sample == self.next_sample;
+                if !contiguous || self.next_sample == self.base_sample {
+                    self.interrupt(anchor.sample, out);
+                    for chain in &mut self.chains {
+                        chain.retune(offset_hz, &self.input);
+                    }
+                } else {
+                    let (shift_hz, rate_hz_per_s) =
+                        self.steering.as_ref().map_or((0.0, 0.0), |s| s.now(anchor.sample));
+                    for chain in &mut self.chains {
+                        chain.downlink_offset_hz = offset_hz;
+                        chain.steer(shift_hz, rate_hz_per_s);
+                    }
                 }
             }
         }
@@ -203,8 +254,33 @@ impl Receiver {
         if first_sample != self.next_sample {
             self.interrupt(first_sample, out);
         }
-        self.next_sample = first_sample + samples.len() as u64;
         self.counts.samples += samples.len() as u64;
+        let mut rest = samples;
+        while !rest.is_empty() {
+            let mut piece = rest.len();
+            if let Some(steering) = &mut self.steering {
+                let now = self.next_sample;
+                if steering.is_due(now) {
+                    let clock = &self.clock;
+                    let (shift_hz, rate_hz_per_s) =
+                        steering.advance(now, |sample| clock.time(sample));
+                    for chain in &mut self.chains {
+                        chain.steer(shift_hz, rate_hz_per_s);
+                    }
+                }
+                let ahead = usize::try_from(steering.next_due() - now).unwrap_or(usize::MAX);
+                piece = piece.min(ahead.max(1));
+            }
+            let (now, later) = rest.split_at(piece);
+            self.next_sample += piece as u64;
+            self.take(now);
+            rest = later;
+        }
+        self.emit(out);
+    }
+
+    /// Takes contiguous samples through every chain.
+    fn take(&mut self, samples: &[Complex32]) {
         for (index, chain) in self.chains.iter_mut().enumerate() {
             chain.push(samples);
             let mut sorter = Sorter {
@@ -214,12 +290,13 @@ impl Receiver {
                 clock: &self.clock,
                 merger: &mut self.merger,
                 counts: &mut self.counts,
+                steering: self.steering.as_mut(),
+                carriers: self.carriers.as_mut(),
             };
             chain.deframe(self.downlink.framing.as_ref(), self.input.effort, &mut sorter);
             let settled = self.base_sample + chain.settled_sample() as u64;
             self.merger.settle(index, settled.min(self.next_sample));
         }
-        self.emit(out);
     }
 
     /// The input has ended: decides everything that is pending. Nothing can follow.
@@ -252,10 +329,15 @@ impl Receiver {
                 clock: &self.clock,
                 merger: &mut self.merger,
                 counts: &mut self.counts,
+                steering: self.steering.as_mut(),
+                carriers: self.carriers.as_mut(),
             };
             chain.deframe(self.downlink.framing.as_ref(), self.input.effort, &mut sorter);
             chain.end_runs(&mut sorter);
             chain.restart(&self.input);
+        }
+        if let Some(steering) = &mut self.steering {
+            steering.restart();
         }
     }
 
@@ -274,7 +356,11 @@ impl Receiver {
             out.truncate(kept);
         }
         self.counts.frames += (out.len() - before) as u64;
-        self.clock.forget_before(self.merger.settled_sample());
+        let settled = self.merger.settled_sample();
+        self.clock.forget_before(settled);
+        if let Some(steering) = &mut self.steering {
+            steering.forget_before(settled);
+        }
     }
 }
 
@@ -314,6 +400,8 @@ struct Chain {
     plan: DemodulatorPlan,
     /// Nominal frequency of the downlink in the input.
     downlink_offset_hz: f64,
+    /// That for which the tuner was built.
+    built_offset_hz: f64,
     tuner: Tuner,
     demodulator: Box<dyn Demodulator>,
     runs: BTreeMap<u64, Run>,
@@ -329,6 +417,7 @@ impl Chain {
         Self {
             plan,
             downlink_offset_hz: 0.0,
+            built_offset_hz: 0.0,
             tuner,
             demodulator,
             runs: BTreeMap::new(),
@@ -347,6 +436,13 @@ impl Chain {
     /// The next sample is unrelated to those before.
     fn restart(&mut self, input: &Input) {
         self.tuner = new_tuner(&self.plan.channel, self.downlink_offset_hz, input);
+        self.built_offset_hz = self.downlink_offset_hz;
+    }
+
+    /// Looks for the downlink this far from its nominal frequency from the next sample on.
+    fn steer(&mut self, shift_hz: f64, rate_hz_per_s: f64) {
+        let retuned_hz = self.downlink_offset_hz - self.built_offset_hz;
+        self.tuner.steer(retuned_hz + shift_hz, rate_hz_per_s);
     }
 
     fn push(&mut self, samples: &[Complex32]) {
@@ -369,6 +465,7 @@ impl Chain {
                 Run { deframer: framing.deframer(block.mapping, effort), timeline: VecDeque::new() }
             });
             sorter.counts.symbols += block.llr.len() as u64;
+            sorter.measure(&block, &self.tuner);
             run.timeline.push_back(Mark {
                 first_symbol: block.first_symbol,
                 end_symbol: block.first_symbol + block.llr.len() as u64,
@@ -484,9 +581,29 @@ struct Sorter<'a> {
     clock: &'a Clock,
     merger: &'a mut Merger,
     counts: &'a mut Counts,
+    steering: Option<&'a mut Steering>,
+    carriers: Option<&'a mut Vec<Carrier>>,
 }
 
 impl Sorter<'_> {
+    /// Keeps the carrier of a block of soft symbols, if somebody wants it.
+    fn measure(&mut self, block: &SoftBlock, tuner: &Tuner) {
+        let Some(carriers) = &mut self.carriers else { return };
+        if block.llr.is_empty() || carriers.len() >= steering::MOST_CARRIERS {
+            return;
+        }
+        let middle = block.first_sample + 0.5 * block.llr.len() as f64 * block.samples_per_symbol;
+        let sample = self.base_sample + tuner.input_position(middle).round().max(0.0) as u64;
+        let steered = self.steering.as_ref().map_or(0.0, |s| s.shift_hz(sample));
+        carriers.push(Carrier {
+            sample,
+            time: self.clock.time(sample),
+            shift_hz: steered + block.frequency_offset_hz,
+            esn0_db: block.esn0_db,
+            symbols: block.llr.len(),
+        });
+    }
+
     fn take(&mut self, deframed: &mut Deframed, run: &Run, tuner: &Tuner) {
         for (total, rejects) in self.counts.rejects.iter_mut().zip(&mut deframed.rejects) {
             *total += std::mem::take(rejects);
@@ -498,6 +615,17 @@ impl Sorter<'_> {
                 self.base_sample + sample.round().max(0.0) as u64
             };
             let first_sample = position(raw.first_symbol);
+            let certain = raw.check != Check::None
+                && raw.log_odds.is_none_or(|odds| odds >= CERTAIN_ODDS.ln());
+            if let Some(steering) = &mut self.steering
+                && certain
+            {
+                // The mark's carrier is that of its middle.
+                let sample = position((mark.first_symbol + mark.end_symbol) / 2);
+                if let Some(time) = self.clock.time(sample) {
+                    steering.sighted(sample, time, mark.frequency_offset_hz);
+                }
+            }
             self.merger.push(
                 self.stream,
                 Frame {
@@ -507,6 +635,7 @@ impl Sorter<'_> {
                     end_sample: position(raw.end_symbol).max(first_sample + 1),
                     time: self.clock.time(first_sample),
                     frequency_offset_hz: mark.frequency_offset_hz,
+                    doppler_hz: self.steering.as_ref().map(|s| s.shift_hz(first_sample)),
                     esn0_db: run.esn0_db(raw.first_symbol, raw.end_symbol),
                     check: raw.check,
                     corrected_symbols: raw.corrected_symbols,

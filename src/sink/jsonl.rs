@@ -7,7 +7,7 @@
 //! | `satellite`, `norad_id`, `downlink` | [`Origin`](crate::frame::Origin) |
 //! | `modulation`, `symbol_rate_bd`, `framing` | [`Origin`](crate::frame::Origin) |
 //! | `length`, `frame` | number of bytes, and the bytes in lower-case hex |
-//! | `frequency_offset_hz`, `esn0_db` | to a thousandth |
+//! | `frequency_offset_hz`, `doppler_hz`, `esn0_db` | to a thousandth |
 //! | `check` | [`Check::as_str`](crate::frame::Check::as_str) |
 //! | `corrected_symbols`, `corrected_bits`, `repaired_bits` | as in the frame |
 //! | `doubtful` | `true` if [`Frame::is_doubtful`] |
@@ -72,6 +72,8 @@ struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     frequency_offset_hz: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    doppler_hz: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     esn0_db: Option<f64>,
     check: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,6 +106,7 @@ pub fn record(frame: &Frame) -> io::Result<Vec<u8>> {
         length: frame.bytes.len(),
         frame: hex,
         frequency_offset_hz: rounded(frame.frequency_offset_hz),
+        doppler_hz: frame.doppler_hz.and_then(rounded),
         esn0_db: rounded(f64::from(frame.esn0_db)),
         check: frame.check.as_str(),
         corrected_symbols: frame.corrected_symbols,
@@ -166,7 +169,7 @@ mod tests {
                 r#"{"time":"2026-11-22T12:00:01.250000Z","sample":60000,"satellite":"TUBSAT \"1\"","#,
                 r#""norad_id":12345,"downlink":"9k6","modulation":"gmsk","symbol_rate_bd":9600.0,"#,
                 r#""framing":"AX.25 G3RUH","length":5,"frame":"00c0dbff41","#,
-                r#""frequency_offset_hz":-123.457,"esn0_db":12.3,"check":"crc+rs","#,
+                r#""frequency_offset_hz":-123.457,"doppler_hz":8765.25,"esn0_db":12.3,"check":"crc+rs","#,
                 r#""corrected_symbols":3,"corrected_bits":0,"repaired_bits":1}"#,
                 "\n"
             )

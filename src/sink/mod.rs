@@ -76,6 +76,7 @@ mod tests {
             end_sample: 61_000,
             time: "2026-11-22T12:00:01.25Z".parse().ok(),
             frequency_offset_hz: -123.456_789,
+            doppler_hz: Some(8_765.25),
             esn0_db: 12.3,
             check: Check::CrcAndReedSolomon,
             corrected_symbols: Some(3),

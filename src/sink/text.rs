@@ -89,6 +89,9 @@ fn describe(out: &mut String, frame: &Frame) -> std::fmt::Result {
     if frame.frequency_offset_hz.is_finite() {
         write!(out, "  {:+.0} Hz", frame.frequency_offset_hz)?;
     }
+    if let Some(doppler_hz) = frame.doppler_hz.filter(|hz| hz.is_finite()) {
+        write!(out, "  Doppler {doppler_hz:+.0} Hz")?;
+    }
     if frame.esn0_db.is_finite() {
         write!(out, "  Es/N0 {:.1} dB", frame.esn0_db)?;
     }
@@ -153,7 +156,7 @@ mod tests {
         assert_eq!(
             text(&frame),
             "2026-11-22T12:00:01.250000Z  TUBSAT \"1\" 9k6  gmsk 9600 Bd  AX.25 G3RUH  20 bytes  \
-             -123 Hz  Es/N0 12.3 dB  crc+rs  3 symbols corrected  1 bit repaired\n\
+             -123 Hz  Doppler +8765 Hz  Es/N0 12.3 dB  crc+rs  3 symbols corrected  1 bit repaired\n\
              \x20 0000  38 39 3a 3b 3c 3d 3e 3f 40 41 42 43 44 45 46 47  89:;<=>?@ABCDEFG\n\
              \x20 0010  48 49 4a 4b                                      HIJK\n"
         );
