@@ -30,6 +30,8 @@
 //!   approaches.
 
 pub mod elements;
+pub mod orbit;
+pub mod sky;
 pub mod station;
 
 use jiff::Timestamp;
