@@ -30,7 +30,9 @@
 //!   approaches.
 
 pub mod elements;
+pub mod orbit;
 pub mod refine;
+pub mod sky;
 pub mod station;
 pub mod table;
 pub mod tracking;
