@@ -280,15 +280,19 @@ pub(crate) fn parse_csv(source: &str, text: &str) -> Found {
         .flexible(true)
         .trim(csv::Trim::All)
         .from_reader(text.trim_start().as_bytes());
-    // Lines are counted from where the text begins.
-    let before = text.len() - text.trim_start().len();
-    let before = text.get(..before).unwrap_or_default().matches('\n').count() as u64;
     let Ok(header) = reader.headers().cloned() else { return Vec::new() };
+    let blank = text.len() - text.trim_start().len();
+    let (mut line, mut counted) = (1, 0);
     let set = |record: Result<csv::StringRecord, csv::Error>| {
         let record = record.map_err(|error| {
             RequestError::new(source, format!("it is no good CSV ({error})"), "fetch it again")
         })?;
-        let line = record.position().map_or(0, csv::Position::line) + before;
+        // A record may begin with the second half of the end of the line before it.
+        let start = record.position().map_or(0, csv::Position::byte) as usize + blank;
+        let start =
+            if text.get(start..).is_some_and(|t| t.starts_with('\n')) { start + 1 } else { start };
+        line += text.get(counted..start).unwrap_or_default().matches('\n').count();
+        counted = start;
         let mut message = Message::new(format_args!("{source}:{line}"));
         for (key, value) in header.iter().zip(&record) {
             message.put(key, value);
