@@ -8,6 +8,7 @@
 //! The same seed gives the same samples, however they are read.
 
 pub mod channel;
+pub mod flight;
 pub mod frames;
 pub mod pass;
 pub mod sigmf_writer;
@@ -15,6 +16,7 @@ pub mod superposition;
 pub mod transmitter;
 
 pub use channel::{Channel, Curve, Fading, Propagation};
+pub use flight::Flight;
 pub use pass::Pass;
 pub use superposition::{Superposition, clip};
 pub use transmitter::{SentFrame, Simulator, Transmission};

@@ -57,6 +57,9 @@ pub struct Transmission {
     pub gap_spread_s: f64,
     /// Noise after the last burst.
     pub tail_s: f64,
+    /// No frame begins later than this, in seconds from the first sample; what is then left is not
+    /// sent, and a frame that is not at its end by then does not count as sent.
+    pub until_s: f64,
 }
 
 impl Transmission {
@@ -76,6 +79,7 @@ impl Transmission {
             gap_s: 0.25,
             gap_spread_s: 0.0,
             tail_s: 0.25,
+            until_s: f64::INFINITY,
         })
     }
 
@@ -114,6 +118,9 @@ impl Transmission {
                     "give a number of seconds, 0 or more",
                 ));
             }
+        }
+        if self.until_s.is_nan() {
+            return Err(RequestError::new("end", "it is no number", "give a number of seconds"));
         }
         let (shortest, longest) = self.framing.frame_bytes();
         match self.frames.iter().find(|f| !(shortest..=longest).contains(&f.len())) {
@@ -319,7 +326,7 @@ impl Simulator {
         self.made_read = 0;
         let mut burst = match self.burst.take() {
             Some(burst) => burst,
-            None if self.next_frame < self.transmission.frames.len() => self.begin_burst()?,
+            None if self.has_next(self.position as f64) => self.begin_burst()?,
             None => {
                 self.ended = true;
                 return Ok(());
@@ -330,7 +337,7 @@ impl Simulator {
         if rest {
             self.burst = Some(burst);
         } else {
-            let pause_s = if self.next_frame < self.transmission.frames.len() {
+            let pause_s = if self.has_next(self.position as f64) {
                 self.transmission.gap_s + self.transmission.gap_spread_s * self.gaps.random::<f64>()
             } else {
                 self.transmission.tail_s
@@ -339,6 +346,12 @@ impl Simulator {
             self.position += self.silence;
         }
         Ok(())
+    }
+
+    /// Whether there is a frame that may begin at this sample.
+    fn has_next(&self, sample: f64) -> bool {
+        self.next_frame < self.transmission.frames.len()
+            && sample / self.info.sample_rate_hz <= self.transmission.until_s
     }
 
     fn begin_burst(&mut self) -> Result<Burst, RequestError> {
@@ -398,17 +411,22 @@ impl Simulator {
         while burst.bits.len() < count && !burst.closed {
             bits.clear();
             let begin = burst.first_bit + burst.bits.len() as u64;
-            if burst.frames_left > 0 {
+            let begin_sample = burst.start as f64 + burst.position(begin);
+            if burst.frames_left > 0 && self.has_next(begin_sample) {
                 let bytes = self.transmission.frames[self.next_frame].clone();
                 burst.encoder.frame(&bytes, &mut bits)?;
                 burst.frames_left -= 1;
                 self.next_frame += 1;
                 let sample = |symbol| burst.start + burst.position(symbol).max(0.0) as u64;
-                self.sent.push(SentFrame {
+                let sent = SentFrame {
                     bytes,
                     first_sample: sample(begin),
                     end_sample: sample(begin + bits.len() as u64),
-                });
+                };
+                let end_s = sent.end_sample as f64 / self.info.sample_rate_hz;
+                if end_s <= self.transmission.until_s {
+                    self.sent.push(sent);
+                }
             } else {
                 burst.encoder.postamble(&mut bits);
                 burst.closed = true;
