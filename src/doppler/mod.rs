@@ -29,7 +29,9 @@
 //! * A **shift** is received minus nominal frequency in Hz: positive while the satellite
 //!   approaches.
 
+pub mod correction;
 pub mod elements;
+pub mod identify;
 pub mod orbit;
 pub mod refine;
 pub mod sky;

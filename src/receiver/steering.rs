@@ -8,8 +8,8 @@ use crate::doppler::refine::Fit;
 use crate::doppler::tracking::Tracking;
 
 /// Distance of the grid's points. The Doppler rate changes by up to 12 Hz/s² (500 km, 2.2 GHz), so
-/// that the straight line is off by .02 Hz at most, and a step of the rate far below any spur.
-pub const STEER_S: f64 = 0.1;
+/// that the straight line is off by .004 Hz at most: a ripple of the phase 95 dB below the carrier.
+pub const STEER_S: f64 = 0.05;
 
 /// Most carriers kept; nobody fetched them.
 pub(super) const MOST_CARRIERS: usize = 1 << 20;

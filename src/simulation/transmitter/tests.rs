@@ -102,6 +102,7 @@ fn transmission(count: usize, bytes: usize) -> Transmission {
         gap_s: 0.02,
         gap_spread_s: 0.0,
         tail_s: 0.005,
+        until_s: f64::INFINITY,
     }
 }
 
