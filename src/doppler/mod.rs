@@ -31,9 +31,11 @@
 
 pub mod elements;
 pub mod orbit;
+pub mod passes;
 pub mod refine;
 pub mod sky;
 pub mod station;
+pub mod sun;
 pub mod table;
 pub mod tracking;
 
