@@ -23,6 +23,8 @@ use super::{LIGHT_KM_PER_S, after, seconds_between, sun};
 const SHORTEST_S: f64 = 0.05;
 /// Instants are found this exactly, seconds.
 const EXACT_S: f64 = 1e-3;
+/// Over so many seconds the curve of the elevation's sine is a parabola.
+const PARABOLA_S: f64 = 2.0;
 /// Gravitational parameter of the Earth, km³/s², with a margin for what is not a point mass.
 const GRAVITY: f64 = 398_600.8 * 1.02;
 /// Radius below which no object flies, km.
@@ -202,12 +204,15 @@ impl Search<'_> {
     fn height(&self, at_s: f64) -> Result<Sample, OrbitError> {
         let time = self.time(at_s);
         let place = self.site.place(time);
-        let since_epoch = seconds_between(self.orbit.epoch(), time);
-        let now = self.orbit.state_since_epoch(since_epoch)?;
-        // One round of light time: millimetres are left.
-        let light_time_s = norm(difference(now.position_km, place.position_km)) / LIGHT_KM_PER_S;
-        let sent = self.orbit.state_since_epoch(since_epoch - light_time_s)?;
-        let line = difference(sent.position_km, place.position_km);
+        let state = self.orbit.state(time)?;
+        // s(t - τ) = s - v τ + a τ²/2: within a millimetre of what SGP4 gives then.
+        let now = state.position_km;
+        let light_time_s = norm(difference(now, place.position_km)) / LIGHT_KM_PER_S;
+        let fall = -0.5 * GRAVITY * light_time_s.powi(2) / norm(now).powi(3);
+        let sent: [f64; 3] = std::array::from_fn(|k| {
+            now[k] - state.velocity_km_per_s[k] * light_time_s + now[k] * fall
+        });
+        let line = difference(sent, place.position_km);
         let range_km = norm(line);
         let height_km = dot(place.up, line) - self.sine * range_km;
         Ok(Sample {
@@ -215,7 +220,7 @@ impl Search<'_> {
             // A station that is not a number sees nothing.
             height_km: height_km.is_finite().then_some(height_km),
             range_km,
-            radius_km: norm(sent.position_km),
+            radius_km: norm(sent),
         })
     }
 
@@ -317,20 +322,22 @@ impl Search<'_> {
         })
     }
 
-    /// The instant of the greatest elevation: the best of some samples, then golden section
-    /// between its neighbours.
+    /// The instant of the greatest elevation: the best of some samples, golden section between its
+    /// neighbours, and a parabola at the end. The sine of the elevation is followed, which is smooth
+    /// in the zenith too.
     fn culmination(&self, rise_s: f64, set_s: f64) -> f64 {
-        let elevation = |t: f64| {
-            self.site
-                .observe(self.orbit, self.time(t))
-                .map_or(f64::NEG_INFINITY, |observation| observation.elevation_deg)
+        let sine = |t: f64| {
+            self.height(t)
+                .ok()
+                .and_then(|sample| Some(sample.height_km? / sample.range_km + self.sine))
+                .unwrap_or(f64::NEG_INFINITY)
         };
         let length_s = set_s - rise_s;
         let parts = 8.0 + (length_s * 100.0 / self.orbit.period_s()).ceil().min(100_000.0);
         let part = |k: u64| rise_s + length_s * (k as f64 / parts).clamp(0.0, 1.0);
         let (mut best, mut highest) = (0, f64::NEG_INFINITY);
         for k in 0..=parts as u64 {
-            let here = elevation(part(k));
+            let here = sine(part(k));
             if here > highest {
                 (best, highest) = (k, here);
             }
@@ -338,27 +345,30 @@ impl Search<'_> {
         let (mut a, mut b) = (part(best.saturating_sub(1)), part(best + 1));
         let ratio = (5f64.sqrt() - 1.0) / 2.0;
         let (mut c, mut d) = (b - ratio * (b - a), a + ratio * (b - a));
-        let (mut at_c, mut at_d) = (elevation(c), elevation(d));
-        while b - a > EXACT_S {
+        let (mut at_c, mut at_d) = (sine(c), sine(d));
+        while b - a > PARABOLA_S {
             if at_c > at_d {
                 (b, d, at_d) = (d, c, at_c);
                 c = b - ratio * (b - a);
-                at_c = elevation(c);
+                at_c = sine(c);
             } else {
                 (a, c, at_c) = (c, d, at_d);
                 d = a + ratio * (b - a);
-                at_d = elevation(d);
+                at_d = sine(d);
             }
             // Out of the resolution of numbers.
             if !(a < c && c < d && d < b) {
                 break;
             }
         }
-        let middle = (a + b) / 2.0;
+        let (middle, half) = ((a + b) / 2.0, (b - a) / 2.0);
+        let (left, centre, right) = (sine(a), sine(middle), sine(b));
+        let shift = 0.5 * (left - right) / (left - 2.0 * centre + right);
+        let top = if shift.abs() <= 1.0 { middle + shift * half } else { middle };
         // The greatest may be at an end of the pass.
         [rise_s, set_s]
             .into_iter()
-            .fold(middle, |best, end| if elevation(end) > elevation(best) { end } else { best })
+            .fold(top, |best, end| if sine(end) > sine(best) { end } else { best })
     }
 
     /// The times in shadow between two instants, and whether the eye can see the object at one of
@@ -366,8 +376,7 @@ impl Search<'_> {
     fn light(&self, rise_s: f64, set_s: f64) -> (Vec<(Timestamp, Timestamp)>, bool) {
         let margin = |t: f64| {
             let time = self.time(t);
-            let (_, state) = self.site.observe_with_state(self.orbit, time).ok()?;
-            Some(sun::limb_angle_rad(&state, time))
+            Some(sun::limb_angle_rad(&self.orbit.state(time).ok()?, time))
         };
         let length_s = set_s - rise_s;
         let step_s = (length_s / 400.0).clamp(20.0, 300.0);

@@ -6,6 +6,7 @@
 import datetime
 import random
 
+import numpy as np
 from skyfield.api import wgs84
 
 from skyfield_objects import *
@@ -25,6 +26,9 @@ print("# object: number, epoch, inclination, node, eccentricity, perigee, anomal
 print("#     revolutions a day, B*, kind")
 print("# over: from, to, latitude, longitude (degrees), altitude (m), elevation of the horizon")
 print("# rise, top, set: time; top: elevation (degrees)")
+print("# below, above: instant and elevation (degrees above the horizon asked for) of Skyfield's own")
+print("#     altaz() where find_events has the object on the other side of the horizon: it looks for a")
+print("#     setting at the middle between two culminations only")
 stations = [make_station(random) for _ in range(10)]
 number = 0
 while number < 50:
@@ -48,4 +52,19 @@ while number < 50:
             print("top", at(time), f"{elevation:.4f}")
         else:
             print({0: "rise", 2: "set"}[int(event)], at(time))
+    minutes = np.arange(1, 7 * 1440)
+    sampled = timescale.utc(day.year, day.month, day.day, 0, minutes)
+    above = (satellite - station).at(sampled).altaz()[0].degrees - horizon
+    crossings = [(time.tt, event) for time, event in zip(times, events) if event != 1]
+    said = np.full(len(minutes), above[0] > 0)
+    for tt, event in crossings:
+        said[sampled.tt > tt] = event == 0
+    wrong = (above > 0) != said
+    for run in np.split(np.arange(len(minutes)), np.flatnonzero(np.diff(wrong.astype(int))) + 1):
+        if wrong[run[0]]:
+            most = run[np.argmax(np.abs(above[run]))]
+            if abs(above[most]) < 0.05:
+                continue  # within the half second to which find_events finds a crossing
+            side = "above" if above[most] > 0 else "below"
+            print(side, stamp(day, int(minutes[most]) * 60000), f"{above[most]:.4f}")
     number += 1
