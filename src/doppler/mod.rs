@@ -33,9 +33,11 @@ pub mod correction;
 pub mod elements;
 pub mod identify;
 pub mod orbit;
+pub mod passes;
 pub mod refine;
 pub mod sky;
 pub mod station;
+pub mod sun;
 pub mod table;
 pub mod tracking;
 

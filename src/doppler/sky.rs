@@ -77,7 +77,7 @@ pub(super) struct Place {
     pub velocity_km_per_s: [f64; 3],
     east: [f64; 3],
     north: [f64; 3],
-    up: [f64; 3],
+    pub up: [f64; 3],
 }
 
 impl Site {
