@@ -58,6 +58,17 @@ pub trait Prediction: Send + Sync {
     }
 }
 
+/// How far from its nominal frequency a carrier is searched if nothing is known of the orbit: the
+/// Doppler shift of a low orbit and some 5 to 30 ppm of oscillators. ±12 kHz up to 300 MHz, ±25 kHz
+/// up to 1 GHz, ±27 ppm above (60 kHz at 2.2 GHz).
+pub fn blind_search_hz(carrier_hz: f64) -> f64 {
+    match carrier_hz {
+        f if f >= 1e9 => f.min(1e11) * 27.3e-6,
+        f if f > 300e6 => 25_000.0,
+        _ => 12_000.0,
+    }
+}
+
 /// Seconds from `from` to `to`, with the resolution of the time stamps.
 pub fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
     to.duration_since(from).as_secs_f64()

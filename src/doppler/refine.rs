@@ -23,12 +23,16 @@
 
 use jiff::Timestamp;
 
-use super::{Prediction, after};
+use super::{Prediction, after, blind_search_hz};
 
 /// Deviations beyond which a measurement's pull no longer grows.
 pub const HUBER: f64 = 2.0;
 /// Half the step of the numeric derivative of the prediction, s.
 const DERIVATIVE_S: f64 = 0.05;
+/// Doppler rate over the carrier of an orbit at 400 km overhead, 1/s: v²/(d c).
+const STEEPEST_PER_S: f64 = 5e-7;
+/// A carrier is searched within ± this at least.
+const LEAST_SEARCH_HZ: f64 = 10_000.0;
 /// Most Gauss–Newton steps.
 const STEPS: usize = 12;
 /// The steps end when the time changes by less, s.
@@ -61,6 +65,14 @@ impl Prior {
     /// 4 ppm, and .3 s growing by .15 s a day.
     pub fn of_elements(carrier_hz: f64, age_days: f64) -> Self {
         Self { bias_hz: 4e-6 * carrier_hz.abs().max(1e6), time_s: 0.3 + 0.15 * age_days.abs() }
+    }
+
+    /// How far from the prediction a carrier is searched: three standard deviations at the highest
+    /// Doppler rate there is, 10 kHz at least, and no farther than without a prediction.
+    pub fn search_hz(&self, carrier_hz: f64) -> f64 {
+        let along_track_hz = self.time_s * STEEPEST_PER_S * carrier_hz.abs();
+        let search_hz = 3.0 * (self.bias_hz + along_track_hz);
+        search_hz.max(LEAST_SEARCH_HZ).min(blind_search_hz(carrier_hz))
     }
 }
 

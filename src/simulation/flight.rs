@@ -5,7 +5,7 @@
 //!  f(t)    = -f_c ρ'(t) / c
 //! ```
 //!
-//! `ρ_min` is the shortest range of the part that is flown, where the stated Es/N0 holds. The
+//! `ρ_min` is the range at culmination, where the stated Es/N0 holds. The
 //! quantities are those of [`crate::doppler::sky`]; a table made elsewhere
 //! ([`crate::doppler::table`]) can stand for the shift, so that an error in the orbit cannot hide
 //! itself.
@@ -16,16 +16,13 @@ use jiff::Timestamp;
 
 use super::channel::Curve;
 use crate::doppler::orbit::{Orbit, OrbitError};
+use crate::doppler::passes::passes;
 use crate::doppler::sky::{Observation, observe};
 use crate::doppler::station::Station;
-use crate::doppler::{Prediction, after};
+use crate::doppler::{Prediction, after, seconds_between};
 
 /// Gain below the horizon, dB.
 const HIDDEN_DB: f64 = -200.0;
-/// Step in which the sky is scanned, s: a pass that is shorter gives nothing to receive.
-const SCAN_S: f64 = 2.0;
-/// The ends of a pass are found to this, s.
-const EDGE_S: f64 = 0.01;
 
 /// A satellite above a station's horizon.
 #[derive(Debug, Clone)]
@@ -40,8 +37,8 @@ pub struct Flight {
 }
 
 impl Flight {
-    /// The first flight above the horizon that ends after `start`, looked for up to
-    /// `search_s` ahead. `None`: there is none.
+    /// The first flight above the horizon that ends after `start` and begins within `search_s` of
+    /// it. `None`: there is none.
     ///
     /// # Errors
     /// The elements give no position.
@@ -51,35 +48,20 @@ impl Flight {
         start: Timestamp,
         search_s: f64,
     ) -> Result<Option<Self>, OrbitError> {
-        let see = |s: f64| observe(&orbit, &station, after(start, s));
-        let up = |s: f64| see(s).map(|o| o.elevation_deg > 0.0);
-        let edge = |mut low: f64, mut high: f64, up_at_high: bool| {
-            while high - low > EDGE_S {
-                let middle = 0.5 * (low + high);
-                if up(middle)? == up_at_high { high = middle } else { low = middle }
-            }
-            Ok(0.5 * (low + high))
+        let found = passes(&orbit, &station, start, after(start, search_s), 0.0);
+        let Some(pass) = found.passes.into_iter().next() else {
+            return found.lost.map_or(Ok(None), |(_, why)| Err(why));
         };
-        let mut at = 0.0;
-        while !up(at)? {
-            at += SCAN_S;
-            if at > search_s {
-                return Ok(None);
-            }
-        }
-        let rise_s = if at > 0.0 { edge(at - SCAN_S, at, true)? } else { 0.0 };
-        let (mut closest_km, mut set_s) = (f64::INFINITY, None);
-        while at < rise_s + search_s {
-            let seen = see(at)?;
-            if seen.elevation_deg <= 0.0 {
-                set_s = Some(edge(at - SCAN_S, at, false)?);
-                break;
-            }
-            closest_km = closest_km.min(seen.range_km);
-            at += SCAN_S;
-        }
-        let above_s = (rise_s, set_s.unwrap_or(at));
-        Ok(Some(Self { orbit, station, start, above_s, closest_km }))
+        Ok(Some(Self {
+            orbit,
+            station,
+            start,
+            above_s: (
+                seconds_between(start, pass.rise.time),
+                seconds_between(start, pass.set.time),
+            ),
+            closest_km: pass.culmination.observation.range_km,
+        }))
     }
 
     /// The same flight, with the recording beginning at this second of it.
@@ -128,4 +110,33 @@ impl Flight {
 /// A prediction (a table made elsewhere) as the Doppler curve of a recording that begins at `start`.
 pub fn predicted_curve(prediction: Arc<dyn Prediction>, start: Timestamp) -> Curve {
     Curve::Function(Arc::new(move |s| prediction.shift_hz(after(start, s)).unwrap_or(0.0)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::doppler::elements;
+
+    #[test]
+    fn a_flight_rises_culminates_and_sets() {
+        let text = "1 44406U 19038W   20069.88080907  .00000505  00000-0  32890-4 0  9992\n\
+                    2 44406  97.5270  32.5584 0026284 107.4758 252.9348 15.12089395 37524\n";
+        let sets = elements::parse("test", text.as_bytes()).unwrap().sets;
+        let orbit = Arc::new(Orbit::new(&sets[0]).unwrap());
+        let station = Station { latitude_deg: 53.72, longitude_deg: 47.57, altitude_m: 100.0 };
+        let start: Timestamp = "2020-03-10T11:20:00Z".parse().unwrap();
+        let flight = Flight::first(orbit, station, start, 7200.0).unwrap().unwrap();
+        let (rise, set) = flight.above_s();
+        assert!(rise > 0.0 && (300.0..800.0).contains(&(set - rise)), "{rise} {set}");
+        let (gain, doppler) = (flight.gain_curve(), flight.doppler_curve(437.525e6));
+        assert!(gain.at(rise - 5.0) < -100.0 && gain.at(set + 5.0) < -100.0);
+        let middle = 0.5 * (rise + set);
+        assert!((-0.5..=0.1).contains(&gain.at(middle)), "{}", gain.at(middle));
+        assert!(gain.at(rise + 5.0) < -5.0);
+        assert!(doppler.at(rise) > 5e3 && doppler.at(set) < -5e3);
+        let later = flight.clone().beginning_at(rise);
+        assert_eq!(later.above_s().0, 0.0);
+        assert!((later.doppler_curve(437.525e6).at(10.0) - doppler.at(rise + 10.0)).abs() < 1e-3);
+    }
 }
