@@ -23,6 +23,7 @@
 //! | [`effort`] | how far a receiver goes for a frame: one pass, all means, doubtful frames too |
 //! | [`receiver`] | one downlink as one struct: samples in, frames out; no thread, no clock |
 //! | [`catalogue`] | satellites and their downlinks as TOML, found by name |
+//! | [`configuration`] | the user's file of defaults: station, sources of orbital elements |
 //! | [`simulation`] | transmitters, alone or together, and a channel, seeded and reproducible |
 //! | [`sink`] | frames out: text, JSON lines, UDP, KISS; one file each |
 //! | `runtime` | the FutureSDR flowgraph around all of it (feature `runtime`) |
@@ -41,6 +42,7 @@
 
 pub mod catalogue;
 pub mod coding;
+pub mod configuration;
 pub mod doppler;
 pub mod dsp;
 pub mod effort;

@@ -15,7 +15,7 @@
 //! # }
 //! ```
 
-mod document;
+pub(crate) mod document;
 pub mod flowgraph_file;
 pub mod names;
 pub mod satellite;

@@ -2,12 +2,16 @@
 
 mod decode;
 mod demo;
+#[allow(dead_code)] // Until the commands use it.
+mod fetch;
 mod modes;
 mod numbers;
 mod output;
 mod replay;
 mod satellites;
 mod simulate;
+#[allow(dead_code)] // Until the commands use it.
+mod sky;
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};

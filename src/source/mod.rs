@@ -13,6 +13,7 @@ use num_complex::Complex32;
 
 use crate::error::RequestError;
 
+pub mod file_name;
 pub mod format;
 pub mod raw;
 pub mod sigmf;
@@ -153,7 +154,8 @@ fn unreadable(path: &str, error: &io::Error) -> RequestError {
 
 /// Opens a recording by what its name and content say: SigMF, WAV, raw, or `-` for standard input.
 ///
-/// What `options` say goes before what the file says. A format given with a WAV or SigMF file
+/// What `options` say goes before what the file says, and that before what its name says
+/// ([`file_name`]). A format given with a WAV or SigMF file
 /// changes how its samples are read, not where they are looked for.
 ///
 /// # Errors
@@ -314,6 +316,33 @@ mod tests {
         assert_eq!(samples.len(), 10);
         let anchor = Anchor { sample: 0, time: options.start, centre_frequency_hz: Some(145.9e6) };
         assert_eq!(anchors, [anchor]);
+    }
+
+    #[test]
+    fn the_name_is_asked_last() {
+        let none = InputOptions::default();
+        let name = "gqrx_20240501_123456_437500000_48000_fc.raw";
+        let mut source = open_bytes(name, &[0; 80], &none).unwrap();
+        assert_eq!(source.info().sample_rate_hz, 48_000.0);
+        assert!(source.info().warnings.is_empty());
+        let (samples, anchors) = drain(&mut *source, 100);
+        let time = "2024-05-01T12:34:56Z".parse().ok();
+        let anchor = Anchor { sample: 0, time, centre_frequency_hz: Some(437.5e6) };
+        assert_eq!((samples.len(), &anchors[..]), (10, &[anchor][..]));
+        let said = InputOptions {
+            start: "2020-01-01T00:00:00Z".parse().ok(),
+            centre_frequency_hz: Some(1e8),
+            ..options("cu8", 1e6)
+        };
+        let mut source = open_bytes(name, &[0; 80], &said).unwrap();
+        let (samples, anchors) = drain(&mut *source, 100);
+        let anchor = Anchor { sample: 0, time: said.start, centre_frequency_hz: Some(1e8) };
+        assert_eq!((samples.len(), &anchors[..]), (40, &[anchor][..]));
+        // Local time is said.
+        let name = "x_2024-05-01_12-34-56.cu8";
+        let mut source = open_bytes(name, &[0; 80], &options("cu8", 1e6)).unwrap();
+        assert!(source.info().warnings[0].contains("local time"));
+        assert_eq!(drain(&mut *source, 100).1[0].time, time);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 
 use super::format::SampleFormat;
 use super::stream::{Capture, StreamSource, later, stray_bytes};
-use super::{InputOptions, Source, SourceInfo, SourceKind, unreadable};
+use super::{InputOptions, Source, SourceInfo, SourceKind, file_name, unreadable};
 use crate::error::RequestError;
 
 /// What this source is, for lists.
@@ -475,6 +475,12 @@ fn source(
     })?;
     let stride = format.bytes() as u64 * meta.channels;
     let mut captures = meta.layout(length_bytes, stride);
+    if let Some(first) = captures.first_mut().filter(|first| first.time.is_none())
+        && options.start.is_none()
+    {
+        let hints = file_name::hints(name);
+        first.time = hints.start_with_warning(&mut meta.warnings);
+    }
     fill_in(&mut captures, sample_rate_hz, options);
     let samples = captures.iter().filter_map(|capture| capture.samples).sum();
     let info = SourceInfo {

@@ -31,7 +31,7 @@ use jiff::tz::TimeZone;
 
 use super::format::{SampleFormat, Scalar};
 use super::stream::{Capture, StreamSource, stray_bytes};
-use super::{InputOptions, Source, SourceInfo, SourceKind};
+use super::{InputOptions, Source, SourceInfo, SourceKind, file_name};
 use crate::error::RequestError;
 
 /// What this source is, for lists.
@@ -421,6 +421,9 @@ fn source(
     if samples == Some(0) {
         warnings.push("holds no samples".to_owned());
     }
+    let hints = file_name::hints(name);
+    let own = options.start.or(header.time);
+    let time = own.or_else(|| hints.start_with_warning(&mut warnings));
     let info = SourceInfo {
         name: name.to_owned(),
         sample_rate_hz,
@@ -431,8 +434,11 @@ fn source(
     let capture = Capture {
         skip_bytes: 0,
         samples,
-        time: options.start.or(header.time),
-        centre_frequency_hz: options.centre_frequency_hz.or(header.centre_frequency_hz),
+        time,
+        centre_frequency_hz: options
+            .centre_frequency_hz
+            .or(header.centre_frequency_hz)
+            .or(hints.centre_frequency_hz),
     };
     Ok(Box::new(StreamSource::new(info, reader, format, 1, [capture], live)))
 }

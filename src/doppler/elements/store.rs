@@ -189,7 +189,7 @@ impl Store {
                     match self.by_name(name, at)[..] {
                         [] => {}
                         [only] => return Ok(only),
-                        [ref several @ ..] => return Err(ambiguous(name, several)),
+                        ref several => return Err(ambiguous(name, several)),
                     }
                     asked.get_or_insert_with(|| format!("\"{name}\""));
                 }
