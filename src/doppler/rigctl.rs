@@ -351,7 +351,10 @@ impl Session {
             Verb::SetPtt => {
                 call.vfo(state);
                 // 2 and 3: on, with the sound from the microphone or the data socket.
-                self.transmit = call.number::<u8>()?.into_range(0..=3)?;
+                match call.number()? {
+                    pressed @ 0..=3 => self.transmit = pressed,
+                    _ => return Err(INVALID),
+                }
                 done
             }
             Verb::GetPtt => {
@@ -532,17 +535,6 @@ impl<'a> Call<'a> {
         setting.mode = mode;
         setting.passband_hz = passband_hz.unwrap_or(setting.passband_hz);
         Ok(Answer::Done)
-    }
-}
-
-/// Turns a number outside a range into a refusal.
-trait IntoRange: Sized {
-    fn into_range(self, range: std::ops::RangeInclusive<Self>) -> Result<Self, i32>;
-}
-
-impl IntoRange for u8 {
-    fn into_range(self, range: std::ops::RangeInclusive<Self>) -> Result<Self, i32> {
-        if range.contains(&self) { Ok(self) } else { Err(INVALID) }
     }
 }
 
