@@ -20,6 +20,7 @@
 mod blocks;
 pub mod feed;
 pub mod outlet;
+pub mod rig_server;
 pub mod session;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
