@@ -12,6 +12,11 @@
 //! centre_frequency_hz = 437_216_000
 //! start = 2026-08-01T12:00:00Z
 //!
+//! [tracking]                            # likewise
+//! doppler = "orbit"                     # as after --doppler
+//! elements = ["cubesats.tle"]
+//! station = "40.41,49.87,28"
+//!
 //! [[sink]]                              # any number
 //! kind = "udp"
 //! target = "127.0.0.1:5000"
@@ -27,8 +32,9 @@ use super::satellite::{self, Downlink, Satellite};
 use crate::error::RequestError;
 use crate::source::InputOptions;
 
-const KEYS: &[&str] = &["satellite", "downlinks", "downlink", "input", "sink"];
+const KEYS: &[&str] = &["satellite", "downlinks", "downlink", "input", "tracking", "sink"];
 const INPUT_KEYS: &[&str] = &["file", "format", "sample_rate_hz", "centre_frequency_hz", "start"];
+const TRACKING_KEYS: &[&str] = &["doppler", "elements", "station"];
 const SINK_KINDS: &[&str] = &["udp", "kiss-file", "jsonl", "text"];
 
 /// A description of a receiver.
@@ -45,8 +51,21 @@ pub struct FlowgraphFile {
     pub input_file: Option<String>,
     /// What the file says about the recording.
     pub input: InputOptions,
+    /// How the Doppler shift is followed.
+    pub tracking: TrackingRequest,
     /// Where the frames go; none stands for standard output as text.
     pub sinks: Vec<SinkRequest>,
+}
+
+/// How the Doppler shift is to be followed, in the words of the command line.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TrackingRequest {
+    /// As after `--doppler`.
+    pub doppler: Option<String>,
+    /// As after `--elements`.
+    pub elements: Vec<String>,
+    /// As after `--station`.
+    pub station: Option<String>,
 }
 
 /// Where frames are to go.
@@ -130,9 +149,17 @@ impl FlowgraphFile {
             Some(section) => input(&section)?,
             None => (None, InputOptions::default()),
         };
+        let tracking = match root.table("tracking", TRACKING_KEYS)? {
+            Some(section) => TrackingRequest {
+                doppler: section.string("doppler")?,
+                elements: section.strings("elements")?,
+                station: section.string("station")?,
+            },
+            None => TrackingRequest::default(),
+        };
         let sinks =
             root.tables("sink", sink_keys)?.iter().map(sink).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { satellite, downlinks, own_downlinks, input_file, input, sinks })
+        Ok(Self { satellite, downlinks, own_downlinks, input_file, input, tracking, sinks })
     }
 
     /// The downlinks that are to be decoded, with their satellite if they are the catalogue's.
@@ -271,6 +298,8 @@ mod tests {
             ("satellite = \"A\"\n[input]\nstart = \"noon\"", "start = noon is no instant"),
             ("satellite = \"A\"\n[input]\nstart = 2026-08-01", "is no instant"),
             ("satellite = \"A\"\n[input]\nstart = 5", "start is an integer"),
+            ("satellite = \"A\"\n[tracking]\ndopler = 5", "did you mean \"doppler\"?"),
+            ("satellite = \"A\"\n[tracking]\nstation = 5", "station is an integer"),
             ("satellite = \"A\"\n[[sink]]", "kind is missing"),
             ("satellite = \"A\"\n[[sink]]\nkind = \"upd\"", "did you mean \"udp\"?"),
             ("satellite = \"A\"\n[[sink]]\nkind = \"udp\"", "target is missing"),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tulpar::RequestError;
-use tulpar::catalogue::flowgraph_file::{FlowgraphFile, SinkRequest};
+use tulpar::catalogue::flowgraph_file::{FlowgraphFile, SinkRequest, TrackingRequest};
 use tulpar::catalogue::{self, Catalogue, Mode, Satellite};
 use tulpar::effort::Effort;
 use tulpar::frame::Origin;
@@ -14,12 +14,8 @@ use tulpar::modulation::{self, InputKind, Parameters};
 use tulpar::receiver::{Downlink, Input, Receiver};
 use tulpar::source::{InputOptions, SourceInfo};
 
+use super::doppler::Aim;
 use super::numbers;
-
-/// Doppler shift of a low orbit, with some margin for the oscillators: ±25 ppm.
-const SEARCH_PER_HZ: f64 = 25e-6;
-/// What is searched if no carrier frequency is known, or a low one.
-const SEARCH_HZ: f64 = 12_000.0;
 
 /// Arguments that say what to decode.
 #[derive(clap::Args, Clone, Default)]
@@ -80,7 +76,11 @@ pub struct Decoding {
     /// Likewise.
     pub input: InputOptions,
     /// Likewise.
+    pub tracking: TrackingRequest,
+    /// Likewise.
     pub sinks: Vec<SinkRequest>,
+    /// The catalogue's entry, if the downlinks are those of one.
+    pub satellite: Option<Satellite>,
 }
 
 impl ModeArguments {
@@ -106,6 +106,7 @@ impl ModeArguments {
             return Ok(Decoding {
                 input_file: file.input_file,
                 input: file.input,
+                tracking: file.tracking,
                 sinks: file.sinks,
                 ..decoding
             });
@@ -124,7 +125,9 @@ impl ModeArguments {
             notes: Vec::new(),
             input_file: None,
             input: InputOptions::default(),
+            tracking: TrackingRequest::default(),
             sinks: Vec::new(),
+            satellite: None,
         })
     }
 
@@ -286,7 +289,9 @@ impl Decoding {
             notes,
             input_file: None,
             input: InputOptions::default(),
+            tracking: TrackingRequest::default(),
             sinks: Vec::new(),
+            satellite: satellite.cloned(),
         })
     }
 }
@@ -360,7 +365,7 @@ fn input_kind(
 }
 
 /// Where the downlinks are looked for.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub struct Placement {
     /// What the user says of the input.
     pub kind: Option<InputKind>,
@@ -372,6 +377,8 @@ pub struct Placement {
     pub effort: Effort,
     /// Centre frequency at the first sample.
     pub centre_frequency_hz: Option<f64>,
+    /// What steers the receivers.
+    pub aim: Aim,
 }
 
 /// A receiver per downlink. Downlinks that do not fit the input are noted, unless none is left.
@@ -428,9 +435,9 @@ fn receiver(
             "give the recording's centre with --frequency HZ, or choose another satellite",
         ));
     }
-    let search_hz = placement
-        .search_hz
-        .unwrap_or_else(|| SEARCH_HZ.max(downlink.frequency_hz.unwrap_or(0.0) * SEARCH_PER_HZ));
+    let carrier_hz = downlink.frequency_hz.or(placement.centre_frequency_hz);
+    let steered = placement.aim.at(kind, carrier_hz, downlink.parameters.symbol_rate_bd)?;
+    let search_hz = placement.search_hz.unwrap_or(steered.search_hz);
     let input = Input {
         kind,
         sample_rate_hz: info.sample_rate_hz,
@@ -438,5 +445,9 @@ fn receiver(
         search_hz,
         effort: placement.effort,
     };
-    Receiver::new(downlink, input)
+    let mut receiver = Receiver::new(downlink, input)?;
+    if let Some(tracking) = steered.tracking {
+        receiver.track(Some(tracking));
+    }
+    Ok(receiver)
 }

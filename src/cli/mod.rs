@@ -2,7 +2,7 @@
 
 mod decode;
 mod demo;
-#[allow(dead_code)] // Until the commands use it.
+mod doppler;
 mod fetch;
 mod modes;
 mod numbers;
@@ -10,7 +10,6 @@ mod output;
 mod replay;
 mod satellites;
 mod simulate;
-#[allow(dead_code)] // Until the commands use it.
 mod sky;
 
 use std::io::Write;

@@ -11,6 +11,7 @@ use tulpar::source::{self, Anchor, InputOptions, SampleBlock, Source, SourceErro
 
 use super::Outcome;
 use super::decode::{self, ModeArguments, Placement};
+use super::doppler::{self, DopplerArguments};
 use super::numbers;
 use super::output::{self, OutputArguments, Screen};
 
@@ -22,6 +23,8 @@ pub struct Arguments {
     file: Option<String>,
     #[command(flatten)]
     mode: ModeArguments,
+    #[command(flatten)]
+    doppler: DopplerArguments,
     #[command(flatten)]
     input: InputArguments,
     #[command(flatten)]
@@ -52,7 +55,8 @@ struct InputArguments {
     #[arg(long, value_name = "HZ", value_parser = numbers::between(1.0, 1e9), allow_negative_numbers = true,
           help_heading = "Input")]
     intermediate_frequency: Option<f64>,
-    /// Search the carrier within ± this; ±25 ppm of it and at least 12 kHz if not given
+    /// Search the carrier within ± this of where it should be; as far as what is known of its
+    /// Doppler shift demands if not given
     #[arg(long, value_name = "HZ", value_parser = numbers::between(0.0, 1e9), allow_negative_numbers = true,
           help_heading = "Input")]
     search: Option<f64>,
@@ -122,12 +126,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let source = source::open(&file, &options)?;
     let screen = Screen::new(source.info(), arguments.output.quiet);
     let (source, first) = Peeked::open(source)?;
+    let plan = arguments.doppler.plan(&decoding, source.info(), first.as_ref())?;
     let placement = Placement {
         kind: said.input.map(InputKind::from),
         intermediate_frequency_hz: said.intermediate_frequency,
         search_hz: said.search,
         effort: said.effort.into(),
         centre_frequency_hz: first.and_then(|a| a.centre_frequency_hz),
+        aim: plan.aim,
     };
     let receivers = decode::receivers(&mut decoding, source.info(), &placement)?;
     let sinks = arguments.output.open(&decoding.sinks, &screen)?;
@@ -138,6 +144,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         for note in &decoding.notes {
             screen.say(note);
         }
+        for note in &plan.notes {
+            screen.say(note);
+        }
         for warning in &source.info().warnings {
             screen.say(&format!("{name}: {warning}"));
         }
@@ -146,12 +155,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         source: Box::new(source),
         receivers,
         sinks,
-        paced: said.realtime,
+        // Clients of the radio know no time but now.
+        paced: said.realtime || plan.server.is_some(),
         progress: Arc::default(),
         on_sink_error: Arc::new(|_| {}),
     };
     let summary = output::run(session, &screen)?;
     if !quiet {
+        for fit in summary.downlinks.iter().filter_map(|downlink| downlink.fit) {
+            screen.say(&format!("Doppler: {}", doppler::said_by_frames(&fit)));
+        }
         // Some things show only while reading.
         for warning in summary.source_warnings.iter().skip(warnings) {
             screen.say(&format!("{name}: {warning}"));

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tulpar::RequestError;
 use tulpar::catalogue::Satellite;
 use tulpar::configuration::Configuration;
+use tulpar::doppler::correction::Corrections;
 use tulpar::doppler::elements::{Elements, Store};
 use tulpar::doppler::station::Station;
 
@@ -29,6 +30,18 @@ pub struct SkyArguments {
 }
 
 impl SkyArguments {
+    /// With what another file says, where the command line says nothing.
+    #[must_use]
+    pub fn or(&self, elements: &[String], station: Option<&String>) -> Self {
+        let elements = if self.elements.is_empty() { elements } else { &self.elements };
+        Self { elements: elements.to_vec(), station: self.station.as_ref().or(station).cloned() }
+    }
+
+    /// Whether elements are asked for here, and not in the configuration file alone.
+    pub fn names_elements(&self) -> bool {
+        !self.elements.is_empty()
+    }
+
     /// The station, and what is to be said about it.
     ///
     /// # Errors
@@ -126,6 +139,26 @@ fn configuration_path() -> Option<(PathBuf, bool)> {
         Some(path) if !path.is_empty() => Some((path.into(), true)),
         _ => Some((dirs::config_dir()?.join("tulpar").join("config.toml"), false)),
     }
+}
+
+/// Where corrections of objects are kept: beside the configuration file.
+pub fn corrections_path() -> Option<PathBuf> {
+    Some(configuration_path()?.0.parent()?.join("corrections.toml"))
+}
+
+/// The corrections that are kept; none if there is no file.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn corrections() -> Result<Corrections, RequestError> {
+    let Some(path) = corrections_path().filter(|path| path.exists()) else {
+        return Ok(Corrections::default());
+    };
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        RequestError::new(&name, format!("cannot be read ({error})"), "mend or remove it")
+    })?;
+    Corrections::parse(&name, &text)
 }
 
 /// The configuration file's name for messages.

@@ -113,8 +113,11 @@ impl Tracking {
     }
 
     /// What the sightings said so far; `None` if the prediction is taken as it is, or none came.
-    pub fn fit(&self) -> Option<Fit> {
-        self.refinement.as_ref().map(|refinement| refinement.fit).filter(|fit| fit.used > 0)
+    pub fn fit(&mut self) -> Option<Fit> {
+        let refinement = self.refinement.as_mut()?;
+        let last = refinement.sightings.last()?.mean.time;
+        refinement.refit(self.prediction.as_ref(), last);
+        Some(refinement.fit).filter(|fit| fit.used > 0)
     }
 }
 

@@ -182,8 +182,8 @@ impl Receiver {
 
     /// What the frames received so far said about the prediction; `None` without a prediction that
     /// learns, or without frames.
-    pub fn fit(&self) -> Option<Fit> {
-        self.steering.as_ref().and_then(Steering::fit)
+    pub fn fit(&mut self) -> Option<Fit> {
+        self.steering.as_mut().and_then(Steering::fit)
     }
 
     /// Keeps what is measured of carriers from now on, for [`Receiver::take_carriers`].

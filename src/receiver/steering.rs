@@ -114,7 +114,7 @@ impl Steering {
         }
     }
 
-    pub(super) fn fit(&self) -> Option<Fit> {
+    pub(super) fn fit(&mut self) -> Option<Fit> {
         self.tracking.fit()
     }
 }

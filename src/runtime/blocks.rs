@@ -8,6 +8,7 @@ use futuresdr::runtime::dev::prelude::*;
 
 use super::feed::{LaneReceiver, Next};
 use super::guard;
+use crate::doppler::refine::Fit;
 use crate::frame::Frame;
 use crate::receiver::{Counts, Receiver};
 
@@ -22,6 +23,8 @@ pub(super) struct Update {
     pub settled_sample: u64,
     /// Totals so far.
     pub counts: Counts,
+    /// What the frames said about the prediction, if there is one that learns.
+    pub fit: Option<Fit>,
 }
 
 /// Runs one receiver on the samples of one lane.
@@ -101,6 +104,7 @@ impl Kernel for ReceiverBlock {
                 frames: std::mem::take(&mut self.frames),
                 settled_sample,
                 counts: self.receiver.counts(),
+                fit: self.receiver.fit(),
             };
             mo.post("frames", Pmt::Any(Box::new(update))).await?;
         }

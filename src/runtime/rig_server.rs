@@ -34,6 +34,9 @@ const READ_TIMEOUT: Duration = Duration::from_millis(500);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A client silent for so long may lose its place to another.
 const IDLE: Duration = Duration::from_secs(600);
+/// Largest shift that is followed, as a part of the carrier: twice that of the fastest orbit, and
+/// 40 ppm of oscillators.
+const FARTHEST: f64 = 1e-4;
 /// What is said to a client for whom there is no place: "rejected", in Hamlib's numbers.
 const NO_PLACE: &[u8] = b"RPRT -9\n";
 
@@ -112,7 +115,13 @@ struct CarrierShift {
 
 impl Prediction for CarrierShift {
     fn shift_hz(&self, _: Timestamp) -> Option<f64> {
-        self.tuning.at(Instant::now()).map(|wanted| wanted.frequency_hz - self.carrier_hz)
+        self.untimed_shift_hz()
+    }
+
+    fn untimed_shift_hz(&self) -> Option<f64> {
+        let shift_hz = self.tuning.at(Instant::now())?.frequency_hz - self.carrier_hz;
+        // Another transmitter's frequency is none of ours.
+        (shift_hz.abs() <= FARTHEST * self.carrier_hz).then_some(shift_hz)
     }
 }
 

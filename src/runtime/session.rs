@@ -11,6 +11,7 @@ use super::blocks::{CollectorTap, ReceiverBlock, Update};
 use super::feed::Feed;
 use super::outlet::{Outlet, SinkReport};
 use super::{guard, runtime};
+use crate::doppler::refine::Fit;
 use crate::receiver::merge::Merger;
 use crate::receiver::{Counts, Receiver};
 use crate::sink::Sink;
@@ -68,6 +69,8 @@ pub struct Session {
 pub struct DownlinkReport {
     /// What it counted.
     pub counts: Counts,
+    /// What its frames said about the prediction, if there is one that learns.
+    pub fit: Option<Fit>,
     /// Why it ended early, if it did.
     pub failure: Option<String>,
 }
@@ -185,10 +188,10 @@ impl Session {
             elapsed_s: started.elapsed().as_secs_f64(),
             behind_s: read.behind.as_secs_f64(),
             downlinks: collected
-                .counts
+                .downlinks
                 .into_iter()
                 .zip(failures)
-                .map(|(counts, failure)| DownlinkReport { counts, failure })
+                .map(|((counts, fit), failure)| DownlinkReport { counts, fit, failure })
                 .collect(),
             sinks: collected.sinks,
             source_failure: read.failure,
@@ -261,7 +264,7 @@ fn read_blocks(
 /// What the collector's thread has to say in the end.
 struct Collected {
     frames: u64,
-    counts: Vec<Counts>,
+    downlinks: Vec<(Counts, Option<Fit>)>,
     sinks: Vec<SinkReport>,
 }
 
@@ -274,7 +277,7 @@ fn collect(
     progress: &Progress,
 ) -> Collected {
     let mut merger = Merger::new(downlinks);
-    let mut counts = vec![Counts::default(); downlinks];
+    let mut reports = vec![(Counts::default(), None); downlinks];
     let mut frames = 0;
     let mut due = Vec::new();
     let mut emit = |merger: &mut Merger| {
@@ -292,7 +295,7 @@ fn collect(
         for frame in update.frames {
             merger.push(update.downlink, frame);
         }
-        counts[update.downlink] = update.counts;
+        reports[update.downlink] = (update.counts, update.fit);
         merger.settle(update.downlink, update.settled_sample);
         emit(&mut merger);
     }
@@ -300,5 +303,9 @@ fn collect(
         merger.settle(downlink, u64::MAX);
     }
     emit(&mut merger);
-    Collected { frames, counts, sinks: outlets.into_iter().map(Outlet::finish).collect() }
+    Collected {
+        frames,
+        downlinks: reports,
+        sinks: outlets.into_iter().map(Outlet::finish).collect(),
+    }
 }
