@@ -365,14 +365,7 @@ impl DopplerArguments {
         if let Some(satellite) = &decoding.satellite {
             return Ok(sky::elements_of(store, satellite, at)?.0);
         }
-        match store.objects(at)[..] {
-            [only] => Ok(only),
-            ref several => Err(RequestError::new(
-                "--elements",
-                format!("are those of {} objects", several.len()),
-                "say whose with --object NAME|NORAD",
-            )),
-        }
+        sky::only_object(store, at)
     }
 }
 

@@ -1,18 +1,31 @@
 //! `tulpar simulate`: a recording of a downlink that never was, and the frames in it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tulpar::RequestError;
+use tulpar::catalogue::Catalogue;
+use tulpar::doppler::after;
+use tulpar::doppler::orbit::Orbit;
+use tulpar::doppler::table::Table;
 use tulpar::frame::Origin;
+use tulpar::simulation::flight::predicted_curve;
 use tulpar::simulation::sigmf_writer::{self, SampleFormat};
-use tulpar::simulation::{Channel, Fading, Pass, Simulator, Transmission, frames};
+use tulpar::simulation::{Channel, Fading, Flight, Pass, Simulator, Transmission, frames};
 use tulpar::source::SourceError;
 
 use super::decode::ModeArguments;
 use super::numbers;
+use super::sky::{self, SkyArguments};
 use super::{Outcome, complain};
 
+/// Frames, if neither their number nor a pass is given.
+const FRAMES: usize = 10;
+/// A pass is looked for so far ahead, s.
+const LONGEST_WAIT_S: f64 = 86_400.0;
+/// Longest silence before the satellite rises, s.
+const MOST_SILENCE_S: f64 = 600.0;
 /// Samples of a symbol, if no sample rate is given.
 const SAMPLES_PER_SYMBOL: f64 = 5.0;
 /// What fits in memory on any machine.
@@ -32,15 +45,31 @@ pub struct Arguments {
     transmission: TransmissionArguments,
     #[command(flatten)]
     channel: ChannelArguments,
+    #[command(flatten)]
+    flight: FlightArguments,
+}
+
+/// A true pass.
+#[derive(clap::Args)]
+struct FlightArguments {
+    #[command(flatten)]
+    sky: SkyArguments,
+    /// Whose orbit of the elements: a name or NORAD number; the satellite's if not given
+    #[arg(long, value_name = "NAME|NORAD", help_heading = "Orbit")]
+    object: Option<String>,
+    /// Doppler shift from a table instead: lines "unix_time frequency"; needs --start
+    #[arg(long, value_name = "file:PATH", conflicts_with_all = ["elements", "pass"],
+          help_heading = "Orbit")]
+    doppler: Option<String>,
 }
 
 /// What is sent, and when.
 #[derive(clap::Args)]
 struct TransmissionArguments {
-    /// Number of frames
-    #[arg(long, default_value_t = 10, value_name = "N", help_heading = "Transmission",
+    /// Number of frames; 10 if not given, with --elements as many as the pass has time for
+    #[arg(long, value_name = "N", help_heading = "Transmission",
           value_parser = clap::value_parser!(u32).range(..=MOST_FRAMES), allow_negative_numbers = true)]
-    frames: u32,
+    frames: Option<u32>,
     /// Length of each frame in bytes; lengths that suit the framing if not given
     #[arg(
         long,
@@ -151,7 +180,7 @@ struct ChannelArguments {
     #[arg(long, value_name = "HZ", value_parser = numbers::carrier,
           allow_negative_numbers = true, help_heading = "Channel")]
     frequency: Option<f64>,
-    /// UTC of the first sample
+    /// UTC of the first sample; with --elements the next rise after their epoch if not given
     #[arg(long, value_name = "RFC3339", value_parser = numbers::instant, help_heading = "Channel")]
     start: Option<Timestamp>,
 }
@@ -176,13 +205,22 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         .rate
         .unwrap_or_else(|| (SAMPLES_PER_SYMBOL * symbol_rate_bd).max(least_rate_hz(&origin)));
     let deviation_hz = mode.parameters.deviation_hz;
+    let centre_frequency_hz = channel.frequency.or(frequency_hz);
+    let carrier_hz = frequency_hz.or(centre_frequency_hz);
+    let flight = arguments.flight.flight(arguments.mode.satellite.as_deref(), channel.start)?;
+    let audible_s = flight.as_ref().map(Flight::above_s);
+    let count = match (sent.frames, audible_s) {
+        (Some(count), _) => count as usize,
+        (None, None) => FRAMES,
+        (None, Some((rise_s, set_s))) => {
+            let length = sent.frame_length.unwrap_or_else(|| mode.framing.frame_bytes().0);
+            let per_frame_s = 8.0 * length.max(1) as f64 / symbol_rate_bd;
+            let gap_s = if sent.frames_per_burst == 1 { sent.gap } else { 0.0 };
+            ((set_s - rise_s) / (per_frame_s + gap_s)).clamp(1.0, MOST_FRAMES as f64) as usize
+        }
+    };
     let payloads = match sent.frame_length {
-        None => frames::for_framing(
-            &origin.framing,
-            mode.framing.as_ref(),
-            sent.frames as usize,
-            sent.seed,
-        ),
+        None => frames::for_framing(&origin.framing, mode.framing.as_ref(), count, sent.seed),
         Some(length) => {
             let (shortest, longest) = mode.framing.frame_bytes();
             if !(shortest..=longest).contains(&length) {
@@ -193,10 +231,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
                 )
                 .into());
             }
-            frames::of_length(&origin.framing, length, sent.frames as usize, sent.seed)
+            frames::of_length(&origin.framing, length, count, sent.seed)
         }
     };
-    let centre_frequency_hz = channel.frequency.or(frequency_hz);
     let mut transmission = Transmission::new(mode, payloads)?;
     transmission.frames_per_burst =
         if sent.frames_per_burst == 0 { usize::MAX } else { sent.frames_per_burst };
@@ -204,6 +241,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     transmission.lead_in_s = sent.gap;
     transmission.gap_s = sent.gap;
     transmission.tail_s = sent.gap;
+    if let Some((rise_s, set_s)) = audible_s {
+        transmission.lead_in_s = sent.gap.max(rise_s);
+        transmission.until_s = set_s;
+    }
 
     // The carrier lies where a receiver tuned to the centre would see it.
     let offset_hz = channel.offset
@@ -234,7 +275,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     };
     if let Some(text) = &channel.pass {
         let (altitude_km, elevation_deg) = pair("--pass", text, "500,40")?;
-        let carrier_hz = frequency_hz.or(centre_frequency_hz).ok_or_else(|| {
+        let carrier_hz = carrier_hz.ok_or_else(|| {
             RequestError::new("--pass", "the carrier is not known", "add --frequency HZ")
         })?;
         if !(altitude_km > 0.0 && (0.0..=90.0).contains(&elevation_deg)) {
@@ -249,6 +290,20 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         let middle_s = duration_s(&transmission) / 2.0;
         settings.doppler_hz = pass.doppler_curve(carrier_hz, -middle_s);
         settings.gain_db = pass.gain_curve(-middle_s);
+    }
+    let start = flight.as_ref().map(Flight::start).or(channel.start);
+    if let Some(flight) = &flight {
+        let carrier_hz = carrier_hz.ok_or_else(|| {
+            RequestError::new("--elements", "the carrier is not known", "add --frequency HZ")
+        })?;
+        settings.doppler_hz = flight.doppler_curve(carrier_hz);
+        settings.gain_db = flight.gain_curve();
+    }
+    if let Some(table) = arguments.flight.table(carrier_hz)? {
+        let start = start.ok_or_else(|| {
+            RequestError::new("--doppler", "the table needs a time", "add --start RFC3339")
+        })?;
+        settings.doppler_hz = predicted_curve(Arc::new(table), start);
     }
     if let Some(text) = &channel.fading {
         let (rate_hz, k_factor_db) = pair("--fading", text, "2,6")?;
@@ -270,7 +325,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         settings.iq_phase_imbalance_deg = phase_deg;
     }
     let mut simulator =
-        Simulator::new(transmission, settings, sample_rate_hz, channel.start, centre_frequency_hz)
+        Simulator::new(transmission, settings, sample_rate_hz, start, centre_frequency_hz)
             .map_err(as_written)?;
     let format = match channel.format {
         Format::Ci16 => SampleFormat::Ci16,
@@ -290,6 +345,68 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         recording.meta.display()
     ));
     Ok(Outcome::Done)
+}
+
+impl FlightArguments {
+    /// The pass that is flown, if elements are given: the one at `start`, or the first after the
+    /// elements' epoch.
+    fn flight(
+        &self,
+        satellite: Option<&str>,
+        start: Option<Timestamp>,
+    ) -> Result<Option<Flight>, RequestError> {
+        if !self.sky.names_elements() {
+            return Ok(None);
+        }
+        let store = self.sky.elements()?;
+        let (station, _) = self.sky.station()?;
+        // Of several sets of an object the one that is nearest to the start.
+        let at = start.unwrap_or(Timestamp::UNIX_EPOCH);
+        let elements = match (&self.object, satellite) {
+            (Some(name), _) => store.find_written(name, at)?,
+            (None, Some(name)) => {
+                let catalogue = Catalogue::load()?;
+                sky::elements_of(&store, catalogue.find(name)?, at)?.0
+            }
+            (None, None) => sky::only_object(&store, at)?,
+        };
+        let subject = format!("elements of {}", elements.label());
+        let orbit = Arc::new(Orbit::new(elements)?);
+        let from = start.unwrap_or(elements.epoch);
+        let found = Flight::first(orbit, station, from, LONGEST_WAIT_S).map_err(|error| {
+            RequestError::new(&subject, error.to_string(), "give a --start near their epoch")
+        })?;
+        let Some(flight) = found else {
+            return Err(RequestError::new(
+                subject,
+                format!("it does not rise over {station} within a day of {from:.0}"),
+                "choose another --station or --start",
+            ));
+        };
+        let rise_s = flight.above_s().0;
+        let rise = after(from, rise_s);
+        match start {
+            Some(_) if rise_s > MOST_SILENCE_S => Err(RequestError::new(
+                "--start",
+                format!("the satellite rises {:.0} minutes later", rise_s / 60.0),
+                format!("accepted: up to {MOST_SILENCE_S} s before, for instance {rise:.0}"),
+            )),
+            Some(_) => Ok(Some(flight)),
+            None => Ok(Some(flight.beginning_at(rise_s))),
+        }
+    }
+
+    /// The table, if one is given.
+    fn table(&self, carrier_hz: Option<f64>) -> Result<Option<Table>, RequestError> {
+        let Some(text) = &self.doppler else { return Ok(None) };
+        let path = text.strip_prefix("file:").filter(|path| !path.is_empty()).ok_or_else(|| {
+            RequestError::new("--doppler", format!("\"{text}\" is no table"), "write file:PATH")
+        })?;
+        let lines = std::fs::read_to_string(path).map_err(|error| {
+            RequestError::new(text, format!("cannot be read ({error})"), "name a table")
+        })?;
+        Table::parse(path, &lines, carrier_hz).map(Some)
+    }
 }
 
 /// The simulator's words for what are options here.

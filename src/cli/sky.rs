@@ -133,6 +133,21 @@ pub fn elements_of<'s>(
     Ok((elements, elements.age_warning(at)))
 }
 
+/// The elements of the one object that there is.
+///
+/// # Errors
+/// There are several.
+pub fn only_object(store: &Store, at: Timestamp) -> Result<&Elements, RequestError> {
+    match store.objects(at)[..] {
+        [only] => Ok(only),
+        ref several => Err(RequestError::new(
+            "--elements",
+            format!("are those of {} objects", several.len()),
+            "say whose with --object NAME|NORAD",
+        )),
+    }
+}
+
 /// Where the configuration file is, and whether the user named it.
 fn configuration_path() -> Option<(PathBuf, bool)> {
     match std::env::var_os(CONFIGURATION_VARIABLE) {
