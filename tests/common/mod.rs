@@ -12,7 +12,9 @@ pub fn tulpar() -> Command {
     let mut command = Command::cargo_bin("tulpar").unwrap();
     // The tests must not depend on the satellites of whoever runs them.
     command
-        .env("TULPAR_SATELLITES", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/satellites"));
+        .env("TULPAR_SATELLITES", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/satellites"))
+        // Nor on their station; the folder is named by a file that says nothing.
+        .env("TULPAR_CONFIG", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config.toml"));
     command.timeout(std::time::Duration::from_secs(300));
     command
 }
