@@ -7,6 +7,7 @@ mod fetch;
 mod modes;
 mod numbers;
 mod output;
+mod passes;
 mod replay;
 mod satellites;
 mod simulate;
@@ -42,6 +43,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Write a SigMF recording of a simulated downlink, and the frames in it.
     Simulate(simulate::Arguments),
+    /// Predict passes and Doppler of satellites over a station.
+    Passes(passes::Arguments),
     /// List the modulations and framings, their options and the standards they follow.
     Modes(modes::Arguments),
     /// List the satellites of the catalogue, or show one entry.
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Passes(arguments) => passes::run(&arguments),
         Command::Modes(arguments) => modes::run(&arguments),
         Command::Satellites(arguments) => satellites::run(&arguments),
     }));

@@ -72,6 +72,9 @@ pub(super) fn elevation_at(site: &Site, time: Timestamp) -> f64 {
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
+    use crate::doppler::after;
+    use crate::doppler::elements::Elements;
+    use crate::doppler::orbit::Orbit;
 
     #[test]
     fn the_sun_of_meeus() {
@@ -112,5 +115,49 @@ mod tests {
         assert!(!at(-42_000.0, 6300.0) && at(-42_000.0, 6450.0));
         // Inside the Earth, nonsense, and no panic.
         assert!(!at(0.0, 0.0) || at(0.0, 0.0));
+    }
+
+    /// Entries and exits of Skyfield 1.55's `is_sunlit` with the ephemeris DE430, to 0.1 s.
+    #[test]
+    fn eclipses_of_skyfield() {
+        let orbit = |inclination_deg, raan_deg, eccentricity, perigee_deg, anomaly_deg, motion| {
+            Orbit::new(&Elements {
+                name: None,
+                norad_id: 1,
+                international_designator: None,
+                epoch: "2015-02-28T00:00:00Z".parse().unwrap(),
+                inclination_deg,
+                raan_deg,
+                eccentricity,
+                argument_of_perigee_deg: perigee_deg,
+                mean_anomaly_deg: anomaly_deg,
+                mean_motion_rev_per_day: motion,
+                bstar: if motion > 10.0 { 1e-4 } else { 0.0 },
+                source: "test".into(),
+            })
+            .unwrap()
+        };
+        for (orbit, changes) in [
+            (
+                orbit(97.5, 120.0, 0.001, 90.0, 10.0, 15.2),
+                &["00:17:33.1", "00:49:11.3", "11:21:03.8", "11:52:42.6"][..],
+            ),
+            (
+                orbit(51.64, 300.0, 0.0005, 10.0, 200.0, 15.5),
+                &["01:15:52.4", "01:47:27.6", "10:33:46.6", "11:04:58.0"],
+            ),
+            (orbit(7.0, 0.0, 0.72, 178.0, 0.0, 2.27), &["04:36:37.2", "05:00:07.8"]),
+        ] {
+            for (k, change) in changes.iter().enumerate() {
+                let expected: Timestamp = format!("2015-03-02T{change}Z").parse().unwrap();
+                let sunlit = |seconds: f64| {
+                    let time = after(expected, seconds);
+                    is_sunlit(&orbit.state(time).unwrap(), time)
+                };
+                // Every other one is an exit; the change lies within 2 s of it.
+                let exit = k % 2 == 1;
+                assert!(sunlit(-2.0) != exit && sunlit(2.0) == exit, "{change}");
+            }
+        }
     }
 }
