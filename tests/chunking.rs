@@ -4,9 +4,15 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::scene::{
     Cut, RATE_HZ, Recording, Scene, Take, assert_received, assert_same, push, receive,
 };
+use jiff::Timestamp;
+use tulpar::doppler::Prediction;
+use tulpar::doppler::refine::Prior;
+use tulpar::doppler::tracking::Tracking;
 use tulpar::frame::{Check, Frame};
 use tulpar::modulation::{self, InputKind};
 use tulpar::receiver::Receiver;
@@ -209,13 +215,21 @@ fn captures_of_different_times_and_centres() {
             assert!(error < 1e-6, "{name}: {error} s");
         }
 
-        // The second was made ten seconds later, and somewhere else in the band.
+        // The second is made without a pause, but somewhere else in the band, or ten seconds later and somewhere else in the band.
         let shift_hz = if scene.kind == InputKind::Iq { 3000.0 } else { 0.0 };
         for (n, x) in samples[border..].iter_mut().enumerate() {
             let turns = shift_hz / RATE_HZ * n as f64;
             if shift_hz != 0.0 {
                 *x *= Complex32::cis((std::f64::consts::TAU * turns.fract()) as f32);
             }
+        }
+        if scene.kind == InputKind::Iq {
+            let retuned = anchor(border, start + seconds(border_s), carrier_hz - shift_hz);
+            let found = two_captures(receiver(), &samples, border, [first, retuned], Cut::Whole);
+            assert_received(&found, &sent, &scene, &format!("{name}, retuned"));
+            let cut_up =
+                two_captures(receiver(), &samples, border, [first, retuned], Cut::Random(7));
+            assert_same(&cut_up, &found, &name);
         }
         let later = anchor(border, start + seconds(border_s + 10.0), carrier_hz - shift_hz);
         let apart = two_captures(receiver(), &samples, border, [first, later], Cut::Whole);
@@ -228,5 +242,49 @@ fn captures_of_different_times_and_centres() {
         assert!(offset_change_hz.abs() < 200.0, "{name}: {offset_change_hz} Hz");
         let cut_up = two_captures(receiver(), &samples, border, [first, later], Cut::Every(7));
         assert_same(&cut_up, &apart, &name);
+    }
+}
+
+/// A shift that grows, and is not quite that of the recording.
+struct Growing(Timestamp);
+
+impl Prediction for Growing {
+    fn shift_hz(&self, time: Timestamp) -> Option<f64> {
+        let seconds = time.duration_since(self.0).as_secs_f64();
+        Some(60.0 + 45.0 * seconds + 3.0 * seconds * seconds)
+    }
+}
+
+#[test]
+fn a_receiver_that_is_steered_and_learns() {
+    let start: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+    for scene in Scene::of_every_demodulator() {
+        let name = scene.name();
+        let recording =
+            scene.record(&Take { frames: 12, frames_per_burst: 1, seed: 12, ..scene.clear() });
+        let receive = |cut: Cut| {
+            let (mut receiver, mut out) = (scene.receiver(), Vec::new());
+            let prior = Prior { bias_hz: 500.0, time_s: 1.0 };
+            let tracking =
+                Tracking::closed_loop(Arc::new(Growing(start)), prior, scene.symbol_rate_bd);
+            receiver.track(Some(tracking));
+            let anchor = Anchor { sample: 0, time: Some(start), centre_frequency_hz: None };
+            receiver.anchor(anchor, &mut out);
+            push(&mut receiver, 0, &recording.samples, cut, &mut out);
+            receiver.finish(&mut out);
+            (out, receiver.fit())
+        };
+        if scene.kind != InputKind::Iq {
+            continue;
+        }
+        let (whole, fit) = receive(Cut::Whole);
+        assert_received(&whole, &recording.sent, &scene, &name);
+        assert!(fit.unwrap().used > 0);
+        assert!(whole.iter().all(|frame| frame.doppler_hz.is_some()));
+        for cut in [Cut::Every(1), Cut::Every(7), Cut::Random(1)] {
+            let (cut_up, its_fit) = receive(cut);
+            assert_same(&cut_up, &whole, &format!("{name}, {cut:?}"));
+            assert_eq!(its_fit, fit, "{name}");
+        }
     }
 }

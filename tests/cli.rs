@@ -90,6 +90,7 @@ fn the_demo_receives_what_it_sends() {
     assert_eq!(text.lines().filter(|l| l.contains("OTS CubeSat UHF beacon")).count(), 8);
     assert!(text.lines().all(|l| l.starts_with("2026-") || l.starts_with("  ")), "{text}");
     let lines = said(&output);
+    let lines: Vec<_> = lines.iter().filter(|line| !line.starts_with("Doppler: ")).collect();
     assert_eq!(lines.len(), 3, "{lines:?}");
     assert!(lines[1].contains("8 of 8 frames sent were received"), "{lines:?}");
     assert!(lines[2].starts_with("8 frames in "), "{lines:?}");
@@ -171,6 +172,7 @@ fn the_catalogue_is_asked_by_any_name() {
     assert_eq!(records[0]["norad_id"], 99001);
     // What is left out is said: once for what is not supported, once for what is elsewhere.
     let lines = said(&output);
+    let lines: Vec<_> = lines.iter().filter(|line| !line.starts_with("Doppler: ")).collect();
     assert_eq!(lines.len(), 3, "{lines:?}");
     assert!(
         lines[0].starts_with("TWINS: not decoded: \"not yet\", \"neither\" (framing \"Mobitex\""),
@@ -346,7 +348,7 @@ fn real_time_is_real_and_the_runtime_keeps_to_itself() {
         let output = run.join().unwrap();
         assert_eq!(output.status.code(), Some(0), "{:?}", said(&output));
         assert_eq!(frames(&output.stdout), sent(&base));
-        assert_eq!(said(&output).len(), 1, "{:?}", said(&output));
+        assert_eq!(said(&output).len(), 2, "{:?}", said(&output));
     }
     assert!(begin.elapsed() >= Duration::from_millis(900));
     drop(port);

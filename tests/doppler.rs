@@ -301,7 +301,7 @@ fn wrong_requests_are_named() {
     let checksum = path("checksum.tle", &good.replace("15.22000000    01", "15.22000000    02"));
     let fast = good.replace("30000-3 0  9998", "99999+0 0  9998");
     let decayed = path("decayed.tle", &with_checksums(&fast.replace("26308", "26108")));
-    let old = path("old.tle", &with_checksums(&good.replace("26308", "15308")));
+    let old = path("old.tle", &with_checksums(&good.replace("26308", "20308")));
     let unordered = path("unordered.txt", "1793811335 0\n1793811334 1\n");
     let untimed = path("untimed.txt", "1793811335 0\nnoon 1\n");
     let elsewhere = path("elsewhere.txt", "1593811335 0\n1593811336 1\n");
@@ -310,7 +310,7 @@ fn wrong_requests_are_named() {
     let file = |path: &str| format!("file:{path}");
     let cases: Vec<(Vec<String>, &str)> = vec![
         (vec!["--elements".into(), checksum, "--station".into(), STATION.into()], "checksum"),
-        (vec!["--elements".into(), decayed, "--station".into(), STATION.into()], "decay"),
+        (vec!["--elements".into(), decayed, "--station".into(), STATION.into()], "no orbit"),
         (vec!["--elements".into(), elements.clone()], "--station: missing"),
         (
             vec!["--elements".into(), elements.clone(), "--station".into(), "40,50".into()],

@@ -275,7 +275,7 @@ mod tests {
             .filter(|l| !l.starts_with("satellite") && !l.starts_with("downlinks"))
             .map(|l| {
                 l.strip_prefix("# ")
-                    .filter(|l| l.contains(" = ") || l.starts_with("[["))
+                    .filter(|l| l.contains(" = ") || l.starts_with('['))
                     .unwrap_or(l)
             })
             .filter(|l| !l.starts_with("Instead"))

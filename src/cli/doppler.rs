@@ -231,7 +231,7 @@ impl DopplerArguments {
         match choice {
             Choice::Off => Ok(Plan { aim: Aim::Off, notes: Vec::new(), server: None }),
             Choice::Orbit => self.orbit(&sky, decoding, start.ok_or_else(no_time)?),
-            Choice::Auto => self.auto(&sky, decoding, start, no_time),
+            Choice::Auto => self.auto(&sky, decoding, start, centre_hz, no_time),
             Choice::Table(path) => {
                 let start = start.ok_or_else(no_time)?;
                 let text = std::fs::read_to_string(&path).map_err(|error| {
@@ -285,10 +285,11 @@ impl DopplerArguments {
         sky: &SkyArguments,
         decoding: &Decoding,
         start: Option<Timestamp>,
+        centre_hz: Option<f64>,
         no_time: impl Fn() -> RequestError,
     ) -> Result<Plan, RequestError> {
         let blind = |why: &str| {
-            let carriers = decoding.downlinks.iter().filter_map(|d| d.frequency_hz);
+            let carriers = decoding.downlinks.iter().filter_map(|d| d.frequency_hz.or(centre_hz));
             let search_hz = blind_search_hz(carriers.fold(0.0, f64::max));
             let note = format!("Doppler: searching ±{:.0} kHz ({why})", search_hz / 1e3);
             Ok(Plan::new(Aim::Blind, note))

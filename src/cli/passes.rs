@@ -215,7 +215,7 @@ fn objects(
     };
     if arguments.satellite.is_empty() {
         let mut objects = Vec::new();
-        let mut wrong = Vec::new();
+        let mut wrong: Vec<RequestError> = Vec::new();
         for elements in store.objects(at) {
             match object(elements, None) {
                 Ok(object) => objects.push(object),

@@ -21,6 +21,8 @@ use crate::error::RequestError;
 /// before that; the limit bounds the time spent on resonant orbits, which are integrated from the
 /// epoch in steps of half a day.
 pub const FARTHEST_DAYS: f64 = 3653.0;
+/// No object of the Earth is farther away, km: where the theory says so, it has broken down.
+const FARTHEST_KM: f64 = 1e6;
 
 /// Equatorial radius of the Earth in WGS 72, km.
 const EARTH_RADIUS_KM: f64 = 6378.135;
@@ -180,8 +182,7 @@ impl Orbit {
     /// The elements give none for that instant.
     pub fn state_since_epoch(&self, seconds: f64) -> Result<State, OrbitError> {
         let days = seconds / 86_400.0;
-        // NaN too.
-        if !(days.abs() <= FARTHEST_DAYS) {
+        if days.is_nan() || days.abs() > FARTHEST_DAYS {
             return Err(OrbitError::TooFar { days });
         }
         let prediction = self
@@ -201,7 +202,8 @@ impl Orbit {
         let state =
             State { position_km: prediction.position, velocity_km_per_s: prediction.velocity };
         let radius_km = state.position_km.iter().map(|x| x * x).sum::<f64>().sqrt();
-        if !(radius_km + state.velocity_km_per_s.iter().sum::<f64>()).is_finite() {
+        let sum = radius_km + state.velocity_km_per_s.iter().sum::<f64>();
+        if !sum.is_finite() || radius_km > FARTHEST_KM {
             return Err(OrbitError::Diverged { days });
         }
         if radius_km < EARTH_RADIUS_KM {

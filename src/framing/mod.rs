@@ -201,11 +201,11 @@ pub const REGISTRY: &[&Descriptor] = &[
     &ax100::FORESAIL_1,
     &ax100::REED_SOLOMON,
     &usp::USP,
-    &fixed::LUCKY_7,
     &ccsds::UNCODED,
     &ccsds::REED_SOLOMON,
     &ccsds::CONVOLUTIONAL_ONLY,
     &ccsds::CONCATENATED,
+    &fixed::LUCKY_7,
 ];
 
 /// Finds a framing by its name or an alias, in any case.
