@@ -41,7 +41,7 @@ fn aalto() -> String {
 }
 
 fn unlisted() -> String {
-    tle("TEST; OBJECT, ONE", 99001, "26060.50000000", 14.9, " 10000-4")
+    tle("TEST; OBJECT, ONE", 88801, "26060.50000000", 14.9, " 10000-4")
 }
 
 fn file(folder: &TempDir, name: &str, text: &str) -> PathBuf {
@@ -268,18 +268,18 @@ fn wrong_requests_are_refused() {
 fn old_and_decayed_objects() {
     let folder = tempfile::tempdir().unwrap();
     // Weeks old: said, and done all the same.
-    let old = file(&folder, "old.tle", &tle("OLD", 99002, "26030.50000000", 15.2, " 10000-4"));
+    let old = file(&folder, "old.tle", &tle("OLD", 88802, "26030.50000000", 15.2, " 10000-4"));
     let output = seen(&old, &[]);
     assert!(!printed(&output).is_empty());
     assert!(said(&output)[0].contains("old"), "{:?}", said(&output));
     // Decades: no position at all.
     let ancient =
-        file(&folder, "ancient.tle", &tle("OLD", 99003, "05030.50000000", 15.2, " 10000-4"));
+        file(&folder, "ancient.tle", &tle("OLD", 88803, "05030.50000000", 15.2, " 10000-4"));
     let output = seen(&ancient, &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).last().unwrap().contains("epoch"), "{:?}", said(&output));
     // Decayed before the time asked for: alone it is refused, among others they are predicted.
-    let decayed = tle("GONE", 99004, "26057.50000000", 16.45, " 50000-1");
+    let decayed = tle("GONE", 88804, "26057.50000000", 16.45, " 50000-1");
     let gone = file(&folder, "gone.tle", &decayed);
     let output = seen(&gone, &[]);
     assert_eq!(output.status.code(), Some(2));
@@ -301,7 +301,7 @@ fn old_and_decayed_objects() {
 fn an_object_overhead_all_the_time_is_said_to_be_in_progress() {
     let folder = tempfile::tempdir().unwrap();
     let text =
-        tle("STILL", 99005, "26060.50000000", 1.002_74, " 00000-0").replace("97.4500", " 0.0500");
+        tle("STILL", 88805, "26060.50000000", 1.002_74, " 00000-0").replace("97.4500", " 0.0500");
     let text: String = text
         .lines()
         .map(|line| match line.as_bytes()[0] {
