@@ -312,9 +312,9 @@ fn light(pass: &Pass) -> String {
         [] => "sunlit".to_owned(),
         _ if dark_s > pass.duration_s() - 0.01 => "eclipsed".to_owned(),
         [(from, _)] if *from > pass.rise.time => {
-            format!("sunlit, eclipsed {}", from.strftime("%H:%M:%S"))
+            format!("eclipsed from {}", from.strftime("%H:%M:%S"))
         }
-        [(_, to)] => format!("eclipsed, sunlit {}", to.strftime("%H:%M:%S")),
+        [(_, to)] => format!("eclipsed until {}", to.strftime("%H:%M:%S")),
         _ => "partly eclipsed".to_owned(),
     };
     if pass.visible { format!("{light}; visible") } else { light }

@@ -196,8 +196,7 @@ impl Orbit {
     /// The elements give none for that instant.
     pub fn state_since_epoch(&self, seconds: f64) -> Result<State, OrbitError> {
         let days = seconds / 86_400.0;
-        // NaN too.
-        if !(days.abs() <= FARTHEST_DAYS) {
+        if days.is_nan() || days.abs() > FARTHEST_DAYS {
             return Err(OrbitError::TooFar { days });
         }
         for (end_s, beyond) in
