@@ -18,44 +18,13 @@ use tulpar::doppler::sky::observe;
 use tulpar::doppler::station::Station;
 use tulpar::doppler::{after, seconds_between};
 
-use super::numbers;
-use super::{Outcome, complain};
+use super::sky::{self, SkyArguments};
+use super::{Outcome, complain, numbers};
 
 /// Frequency of an object that the catalogue does not know.
 const ASSUMED_HZ: f64 = 437.5e6;
 /// Most objects of which each line of complaint is printed.
 const MOST_COMPLAINTS: usize = 5;
-
-/// Where the station is, and whose elements there are.
-#[derive(clap::Args)]
-pub struct SkyArguments {
-    /// Orbital elements
-    #[arg(long, value_name = "FILE")]
-    elements: Vec<PathBuf>,
-    /// Where the antenna stands
-    #[arg(long, value_name = "LAT,LON,ALT_M")]
-    station: String,
-}
-
-impl SkyArguments {
-    fn store(&self) -> Result<Store, RequestError> {
-        let mut store = Store::default();
-        for path in &self.elements {
-            store.add_path(path)?;
-        }
-        Ok(store)
-    }
-
-    fn station(&self) -> Result<Station, RequestError> {
-        let parts: Vec<f64> = self.station.split(',').filter_map(|x| x.parse().ok()).collect();
-        match parts[..] {
-            [latitude_deg, longitude_deg, altitude_m] => {
-                Ok(Station { latitude_deg, longitude_deg, altitude_m })
-            }
-            _ => Err(RequestError::new("--station", "no", "LAT,LON,ALT_M")),
-        }
-    }
-}
 
 /// Predict passes and Doppler over a station.
 #[derive(clap::Args)]
@@ -144,11 +113,12 @@ struct Flight<'a> {
 
 /// Predicts, and prints in the form asked for.
 pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let station = arguments.sky.station()?;
+    let (station, notice) = arguments.sky.station()?;
+    notice.iter().for_each(|notice| complain(notice));
     let now = Timestamp::now();
     let from = arguments.start.unwrap_or(now);
     let to = after(from, arguments.days * 86_400.0);
-    let store = arguments.sky.store()?;
+    let store = arguments.sky.elements()?;
     store.warnings().iter().for_each(|warning| complain(warning));
     let objects = objects(arguments, &store, from)?;
     warn_of_age(&objects, from);
@@ -234,15 +204,13 @@ fn objects(
     let mut objects: Vec<Object> = Vec::new();
     for written in &arguments.satellite {
         let (elements, known) = match catalogue.find(written) {
-            Ok(satellite) => {
-                (store.find(satellite.norad_id, satellite.names(), at)?, Some(satellite))
-            }
-            // An object that only the elements know.
-            Err(unknown) => match store.find_written(written, at) {
-                Ok(elements) => (elements, None),
-                Err(_) if store.sets().is_empty() => return Err(unknown),
-                Err(error) => return Err(error),
+            Ok(satellite) => match sky::elements_of(store, satellite, at) {
+                Ok((elements, _)) => (elements, Some(satellite)),
+                // Under a provisional number, perhaps.
+                Err(error) => (store.find_written(written, at).map_err(|_| error)?, None),
             },
+            // An object that only the elements know.
+            Err(_) => (store.find_written(written, at)?, None),
         };
         if !objects.iter().any(|object| object.orbit.elements() == elements) {
             objects.push(object(elements, known)?);
@@ -344,9 +312,9 @@ fn light(pass: &Pass) -> String {
         [] => "sunlit".to_owned(),
         _ if dark_s > pass.duration_s() - 0.01 => "eclipsed".to_owned(),
         [(from, _)] if *from > pass.rise.time => {
-            format!("sunlit, eclipsed {}", from.strftime("%H:%M:%S"))
+            format!("eclipsed from {}", from.strftime("%H:%M:%S"))
         }
-        [(_, to)] => format!("eclipsed, sunlit {}", to.strftime("%H:%M:%S")),
+        [(_, to)] => format!("eclipsed until {}", to.strftime("%H:%M:%S")),
         _ => "partly eclipsed".to_owned(),
     };
     if pass.visible { format!("{light}; visible") } else { light }

@@ -7,6 +7,11 @@
 //! is GMST 1982, as in Skyfield. What the paper's code checks and the crate does not (the object
 //! is inside the Earth, the mean motion is lost) is checked here.
 //!
+//! A decayed orbit stays decayed. SGP4's drag is a polynomial in time: some time after it has put an
+//! object into the Earth it lets it rise again, faster than anything flies. So the first instants
+//! after and before the epoch at which there is no orbit are looked for when an [`Orbit`] is made,
+//! and beyond them there is none.
+//!
 //! An SGP4 position is right to about a kilometre at the epoch and gets worse by one to three
 //! kilometres a day in low orbits. The velocity of the theory is not exactly the derivative of its
 //! position: they differ by some centimetres a second.
@@ -21,11 +26,12 @@ use crate::error::RequestError;
 /// before that; the limit bounds the time spent on resonant orbits, which are integrated from the
 /// epoch in steps of half a day.
 pub const FARTHEST_DAYS: f64 = 3653.0;
-/// No object of the Earth is farther away, km: where the theory says so, it has broken down.
-const FARTHEST_KM: f64 = 1e6;
 
 /// Equatorial radius of the Earth in WGS 72, km.
 const EARTH_RADIUS_KM: f64 = 6378.135;
+
+/// No bound object is faster, km/s: 11.2 at the Earth's surface.
+const FASTEST_KM_PER_S: f64 = 11.5;
 
 /// 2000-01-01T12:00:00Z in seconds since 1970.
 const J2000_S: i64 = 946_728_000;
@@ -43,7 +49,7 @@ pub struct State {
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum OrbitError {
     /// The orbit has sunk into the Earth: the object has decayed, or the elements are too old.
-    #[error("decayed: {days:.1} days from the epoch of its elements the orbit meets the Earth")]
+    #[error("decayed: the orbit meets the Earth {days:.1} days from the epoch of its elements")]
     Decayed {
         /// Days after the epoch.
         days: f64,
@@ -77,6 +83,8 @@ pub enum OrbitError {
 pub struct Orbit {
     elements: Elements,
     constants: sgp4::Constants,
+    /// Seconds from the epoch before and after which there is no orbit any more.
+    ends_s: (f64, f64),
 }
 
 impl Orbit {
@@ -140,7 +148,13 @@ impl Orbit {
             brouwer,
         )
         .map_err(|_| no_orbit(()))?;
-        Ok(Self { elements: elements.clone(), constants })
+        let mut orbit = Self {
+            elements: elements.clone(),
+            constants,
+            ends_s: (f64::NEG_INFINITY, f64::INFINITY),
+        };
+        orbit.ends_s = (orbit.end_s(-1.0), orbit.end_s(1.0));
+        Ok(orbit)
     }
 
     /// Name, if the elements have one.
@@ -185,6 +199,57 @@ impl Orbit {
         if days.is_nan() || days.abs() > FARTHEST_DAYS {
             return Err(OrbitError::TooFar { days });
         }
+        for (end_s, beyond) in
+            [(self.ends_s.0, seconds < self.ends_s.0), (self.ends_s.1, seconds > self.ends_s.1)]
+        {
+            if beyond {
+                return Err(OrbitError::Decayed { days: end_s / 86_400.0 });
+            }
+        }
+        self.theory(seconds)
+    }
+
+    /// The instant nearest to the epoch, in one direction, at which the theory is found to give
+    /// nothing; infinite if there is none.
+    fn end_s(&self, sign: f64) -> f64 {
+        // Once inside the Earth, the polynomial keeps an object there for longer than it took to
+        // get there, or nearly: steps that grow by a fifth cannot jump over that time. The phases
+        // are for ellipses, which are outside at apogee still.
+        const PHASES: u32 = 8;
+        let period_s = self.period_s().min(86_400.0);
+        let fails = |from_s: f64| {
+            (0..PHASES)
+                .map(|k| sign * (from_s + period_s * f64::from(k) / f64::from(PHASES)))
+                .find(|t| self.theory(*t).is_err())
+        };
+        // Resonant orbits, which have no such polynomial, are slow to follow for years.
+        let deep = self.period_s() > 225.0 * 60.0;
+        let reach_s = if deep { 100.0 } else { FARTHEST_DAYS } * 86_400.0;
+        let (mut good_s, mut at_s) = (0.0, 0.0);
+        let mut end_s = loop {
+            if let Some(end_s) = fails(at_s) {
+                break end_s;
+            }
+            good_s = at_s;
+            at_s = (at_s * 1.2).max(at_s + 600.0);
+            if at_s > reach_s {
+                return sign * f64::INFINITY;
+            }
+        };
+        // Down to a revolution: what fails before the end fails by itself.
+        while at_s - good_s > period_s {
+            let middle_s = (good_s + at_s) / 2.0;
+            match fails(middle_s) {
+                Some(earlier_s) => (at_s, end_s) = (middle_s, earlier_s),
+                None => good_s = middle_s,
+            }
+        }
+        end_s
+    }
+
+    /// What the theory says, without regard to what it said for earlier instants.
+    fn theory(&self, seconds: f64) -> Result<State, OrbitError> {
+        let days = seconds / 86_400.0;
         let prediction = self
             .constants
             .propagate(sgp4::MinutesSinceEpoch(seconds / 60.0))
@@ -202,12 +267,15 @@ impl Orbit {
         let state =
             State { position_km: prediction.position, velocity_km_per_s: prediction.velocity };
         let radius_km = state.position_km.iter().map(|x| x * x).sum::<f64>().sqrt();
-        let sum = radius_km + state.velocity_km_per_s.iter().sum::<f64>();
-        if !sum.is_finite() || radius_km > FARTHEST_KM {
+        let speed = state.velocity_km_per_s.iter().map(|v| v * v).sum::<f64>().sqrt();
+        if !(radius_km + speed).is_finite() {
             return Err(OrbitError::Diverged { days });
         }
         if radius_km < EARTH_RADIUS_KM {
             return Err(OrbitError::Decayed { days });
+        }
+        if speed > FASTEST_KM_PER_S {
+            return Err(OrbitError::Diverged { days });
         }
         Ok(state)
     }
@@ -266,6 +334,25 @@ mod tests {
             assert!((got - expected).abs() < 1e-6, "{got} {expected}");
         }
         assert!((orbit.period_s() - 7982.1).abs() < 0.1);
+    }
+
+    /// The polynomial of the drag lets it rise again: it must not.
+    #[test]
+    fn a_decayed_object_stays_decayed() {
+        let mut elements = vanguard();
+        elements.eccentricity = 0.001;
+        elements.mean_motion_rev_per_day = 16.45;
+        elements.bstar = 5e-3;
+        let orbit = Orbit::new(&elements).unwrap();
+        let first = (0..200_000).find(|k| orbit.state_since_epoch(f64::from(*k) * 5.0).is_err());
+        let first_s = f64::from(first.unwrap()) * 5.0;
+        for days in 1..3000 {
+            let state = orbit.state_since_epoch(first_s + 86_400.0 * f64::from(days));
+            assert!(matches!(state, Err(OrbitError::Decayed { .. })), "{days}");
+        }
+        // An object that does not decay does not.
+        let orbit = Orbit::new(&vanguard()).unwrap();
+        assert!(orbit.state_since_epoch(3600.0 * 86_400.0).is_ok());
     }
 
     #[test]

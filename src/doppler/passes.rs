@@ -149,7 +149,7 @@ impl Search<'_> {
         let reach_s = (FARTHEST_DAYS + 1.0) * 86_400.0;
         let begin_s = (epoch_s - reach_s).max(0.0);
         let end_s = seconds_between(self.start, to).min(epoch_s + reach_s);
-        if !(end_s > begin_s) {
+        if end_s <= begin_s {
             let lost = (seconds_between(self.start, to) > 0.0)
                 .then(|| self.orbit.state(self.start).err())
                 .flatten();
@@ -418,7 +418,7 @@ fn root(a: (f64, f64), b: (f64, f64), function: impl Fn(f64) -> Option<f64>) -> 
         round += 1;
         let chord = a + (b - a) * (at_a / (at_a - at_b));
         let middle = a + (b - a) / 2.0;
-        let t = if round % 3 == 0 || !(a < chord && chord < b) { middle } else { chord };
+        let t = if round.is_multiple_of(3) || !(a < chord && chord < b) { middle } else { chord };
         if !(a < t && t < b) {
             break;
         }

@@ -238,7 +238,7 @@ mod tests {
             (site.axis_km, site.equator_km)
         };
         let (axis, height) = at(90.0);
-        assert!(axis.abs() < 1e-9 && (height - 6356.752_314_245).abs() < 1e-6);
+        assert!(axis.abs() < 1e-9 && (height - 6_356.752_314_245).abs() < 1e-6);
         let (axis, height) = at(0.0);
         assert!((axis - 6378.137).abs() < 1e-9 && height.abs() < 1e-9);
     }
