@@ -32,7 +32,7 @@ use tulpar::doppler::refine::{Prior, Sighting};
 use tulpar::doppler::station::Station;
 use tulpar::source::{self, Source};
 
-use super::decode::{self, Decoding, ModeArguments};
+use super::decode::{Decoding, ModeArguments};
 use super::heard::{self, Heard};
 use super::numbers;
 use super::recording::{Peeked, RecordingArguments};
