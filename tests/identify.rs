@@ -25,8 +25,8 @@ use tulpar::simulation::flight::predicted_curve;
 use tulpar::simulation::sigmf_writer::{self, SampleFormat};
 use tulpar::simulation::{Channel, Simulator, Transmission, frames};
 
-const STATION: Station = Station { latitude_deg: 40.41, longitude_deg: 49.87, altitude_m: 28.0 };
-const PLACE: &str = "40.41,49.87,28";
+const STATION: Station = Station { latitude_deg: 40.41, longitude_deg: 62.0, altitude_m: 28.0 };
+const PLACE: &str = "40.41,62,28";
 const MODE: [&str; 6] =
     ["--modulation", "gmsk", "--symbol-rate", "9600", "--framing", "AX.25 G3RUH"];
 const CARRIER_HZ: f64 = 437.5e6;
