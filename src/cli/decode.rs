@@ -260,6 +260,19 @@ fn first_supported(
 }
 
 impl Decoding {
+    /// No mode is known.
+    pub fn nothing() -> Self {
+        Self {
+            downlinks: Vec::new(),
+            notes: Vec::new(),
+            input_file: None,
+            input: InputOptions::default(),
+            tracking: TrackingRequest::default(),
+            sinks: Vec::new(),
+            satellite: None,
+        }
+    }
+
     /// The downlinks of an entry; those that are not supported are noted, unless none is left, or
     /// the user wrote them (there is no satellite): then that is an error.
     fn of(

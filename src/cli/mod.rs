@@ -4,10 +4,13 @@ mod decode;
 mod demo;
 mod doppler;
 mod fetch;
+mod heard;
+mod identify;
 mod modes;
 mod numbers;
 mod output;
 mod passes;
+mod recording;
 mod replay;
 mod satellites;
 mod simulate;
@@ -41,6 +44,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Decode a recording: WAV, SigMF, raw samples, or standard input.
     Replay(replay::Arguments),
+    /// Tell whose signal is in a recording, by its Doppler shift.
+    Identify(identify::Arguments),
     /// Write a SigMF recording of a simulated downlink, and the frames in it.
     Simulate(simulate::Arguments),
     /// Predict passes and Doppler of satellites over a station.
@@ -75,6 +80,7 @@ pub fn main() -> ExitCode {
     let outcome = catch_unwind(AssertUnwindSafe(|| match arguments.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Identify(arguments) => identify::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Passes(arguments) => passes::run(&arguments),
         Command::Modes(arguments) => modes::run(&arguments),

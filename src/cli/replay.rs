@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use tulpar::RequestError;
 use tulpar::effort::Effort;
 use tulpar::modulation::InputKind;
 use tulpar::runtime::Session;
-use tulpar::source::{self, Anchor, InputOptions, SampleBlock, Source, SourceError, SourceInfo};
+use tulpar::source::{self, Source};
 
 use super::Outcome;
 use super::decode::{self, ModeArguments, Placement};
 use super::doppler::{self, DopplerArguments};
 use super::numbers;
 use super::output::{self, OutputArguments, Screen};
+use super::recording::{Peeked, RecordingArguments};
 
 /// Decode a recording.
 #[derive(clap::Args)]
@@ -26,28 +26,16 @@ pub struct Arguments {
     #[command(flatten)]
     doppler: DopplerArguments,
     #[command(flatten)]
+    recording: RecordingArguments,
+    #[command(flatten)]
     input: InputArguments,
     #[command(flatten)]
     output: OutputArguments,
 }
 
-/// What the user says of the recording.
+/// How the recording is decoded.
 #[derive(clap::Args)]
 struct InputArguments {
-    /// Sample format of a raw file: cu8, ci8, ci16, cf32, … (real: ri16, rf32, …)
-    #[arg(long, value_name = "FORMAT", help_heading = "Input")]
-    format: Option<String>,
-    /// Samples per second
-    #[arg(long, value_name = "HZ", value_parser = numbers::sample_rate, allow_negative_numbers = true,
-          help_heading = "Input")]
-    rate: Option<f64>,
-    /// Frequency at the centre of the recording
-    #[arg(long, value_name = "HZ", value_parser = numbers::carrier, allow_negative_numbers = true,
-          help_heading = "Input")]
-    frequency: Option<f64>,
-    /// UTC of the first sample
-    #[arg(long, value_name = "RFC3339", value_parser = numbers::instant, help_heading = "Input")]
-    start: Option<Timestamp>,
     /// What a one-channel recording holds; the custom of the modulation if not given
     #[arg(long, value_name = "KIND", value_enum, help_heading = "Input")]
     input: Option<Kind>,
@@ -114,12 +102,7 @@ impl From<Reach> for Effort {
 pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let mut decoding = arguments.mode.resolve()?;
     let said = &arguments.input;
-    let options = InputOptions {
-        format: said.format.clone().or(decoding.input.format.take()),
-        sample_rate_hz: said.rate.or(decoding.input.sample_rate_hz),
-        centre_frequency_hz: said.frequency.or(decoding.input.centre_frequency_hz),
-        start: said.start.or(decoding.input.start),
-    };
+    let options = arguments.recording.or(&decoding.input);
     let file = arguments.file.clone().or(decoding.input_file.take()).ok_or_else(|| {
         RequestError::new("FILE", "missing", "name a recording, or - for standard input")
     })?;
@@ -177,40 +160,4 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         }
     }
     Ok(output::conclude(&summary, &screen, quiet))
-}
-
-/// A source whose first sample was looked at before reading goes on.
-struct Peeked {
-    inner: Box<dyn Source>,
-    first: Option<SampleBlock>,
-}
-
-impl Peeked {
-    /// Reads one sample, and tells the anchor that comes with it (`None`: there is no sample).
-    fn open(mut inner: Box<dyn Source>) -> Result<(Self, Option<Anchor>), SourceError> {
-        let mut block = SampleBlock::default();
-        let any = inner.read(&mut block, 1)?;
-        let anchor = block.anchor;
-        Ok((Self { inner, first: any.then_some(block) }, anchor))
-    }
-}
-
-impl Source for Peeked {
-    fn info(&self) -> &SourceInfo {
-        self.inner.info()
-    }
-
-    fn read(&mut self, block: &mut SampleBlock, max_samples: usize) -> Result<bool, SourceError> {
-        match self.first.take() {
-            Some(first) => {
-                *block = first;
-                Ok(true)
-            }
-            None => self.inner.read(block, max_samples),
-        }
-    }
-
-    fn replaced_values(&self) -> u64 {
-        self.inner.replaced_values()
-    }
 }

@@ -36,6 +36,7 @@ pub mod orbit;
 pub mod passes;
 pub mod refine;
 pub mod rigctl;
+pub mod sightings;
 pub mod sky;
 pub mod station;
 pub mod steps;
