@@ -15,7 +15,6 @@ use common::{frames, records, said, sent, shared, tulpar};
 const STATION: &str = "40.41,49.87,28";
 const MODE: [&str; 6] =
     ["--modulation", "gmsk", "--symbol-rate", "9600", "--framing", "AX.25 G3RUH"];
-const CARRIER_HZ: f64 = 437.5e6;
 /// Shortly before the middle of the pass of the vectors, where the shift changes fastest.
 const START_S: f64 = 1_793_811_335.0;
 const START: &str = "2026-11-04T16:55:35Z";
@@ -310,7 +309,7 @@ fn wrong_requests_are_named() {
     let file = |path: &str| format!("file:{path}");
     let cases: Vec<(Vec<String>, &str)> = vec![
         (vec!["--elements".into(), checksum, "--station".into(), STATION.into()], "checksum"),
-        (vec!["--elements".into(), decayed, "--station".into(), STATION.into()], "no orbit"),
+        (vec!["--elements".into(), decayed, "--station".into(), STATION.into()], "decayed"),
         (vec!["--elements".into(), elements.clone()], "--station: missing"),
         (
             vec!["--elements".into(), elements.clone(), "--station".into(), "40,50".into()],
