@@ -264,14 +264,17 @@ impl Case {
         let next = up.next().map(called);
         match self.found.verdict {
             Verdict::NothingSeen | Verdict::NoneAbove => "nothing to compare".to_owned(),
-            Verdict::TooShort { bursts: 1, span_s } => format!(
-                "only one burst ({span_s:.1} s): cannot tell, an error of the oscillators explains \
-                 any frequency"
-            ),
-            Verdict::TooShort { bursts, span_s } => format!(
-                "only {bursts} bursts in {span_s:.1} s: cannot tell, an error of the oscillators \
-                 explains them"
-            ),
+            Verdict::TooShort { bursts, span_s } => {
+                let bursts = match bursts {
+                    1 => "one burst".to_owned(),
+                    several => format!("{several} bursts"),
+                };
+                format!(
+                    "only {bursts} within {:.0} s: cannot tell, an error of the oscillators \
+                     explains any frequency",
+                    span_s.max(1.0)
+                )
+            }
             Verdict::NoFit { residual_hz } => {
                 format!("no object fits: best residual {residual_hz:.0} Hz ({best})")
             }
@@ -316,7 +319,7 @@ impl Case {
             "{}: {} within {:.0} s, ±{sigma_hz:.0} Hz, near {:.4} MHz, measured by {}",
             self.name,
             count(sightings.len(), "sighting"),
-            self.heard.span_s(),
+            self.heard.span_s().max(1.0),
             self.carrier_hz / 1e6,
             self.heard.by,
         )?;
