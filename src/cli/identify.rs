@@ -336,7 +336,7 @@ impl Case {
             let behind = if index == 0 { "best".to_owned() } else { odds(m.behind_nats(best)) };
             writeln!(
                 out,
-                "{:>3} {:<width$} {:>6} {:>7.0} {:>10.0} {:>+8.0} {:>+7.2} {:>+7.2} {:>7.0}°  {behind}",
+                "{:>3} {:<width$} {:>6} {:>7.1} {:>10.1} {:>+8.0} {:>+7.2} {:>+7.2} {:>7.0}°  {behind}",
                 index + 1,
                 called(m),
                 m.orbit.norad_id(),

@@ -19,8 +19,9 @@
 //! Its standard deviation has two parts: noise, `σ_e² Σ (f - f₀)² / (Σ e)²`, and the data, whose
 //! mean over a row of `T` seconds is not 0: `w / √(3 T w)`, `w` the root mean square width.
 //!
-//! A signal of two separate tones may be tracked by one of them: its frequency is then off by a
-//! constant.
+//! A signal of two separate tones (FSK of a large modulation index) is tracked by one of them. The
+//! spectra, aligned to the track and added up, then show another of like power that moves along, on
+//! one side alone: the carrier is half way between.
 
 use num_complex::Complex32;
 
@@ -54,6 +55,12 @@ const FLAT_LEAD: f32 = 3.0;
 const LINE: f32 = 2.0;
 /// Within this many bins on either side.
 const LINE_BINS: usize = 8;
+/// The other tone of a pair is looked for as far as this, Hz.
+const PAIR_HZ: f64 = 30e3;
+/// Its distance is the same in both halves of the track, to so many bins.
+const KEPT_BINS: f64 = 8.0;
+/// It has this share of the first one's power at least.
+const PAIR_POWER: f64 = 0.5;
 
 /// Where a carrier is looked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -287,7 +294,50 @@ impl CarrierTracker {
             add_up(row, &mut sums);
             self.candidates(index, row, &sums, width, sigma, &mut candidates);
         }
-        self.chain(&candidates)
+        let (chain, score) = self.chain(&candidates);
+        // A tone of the same signal keeps its distance; another signal's Doppler shift is another.
+        let (early, late) = chain.split_at(chain.len() / 2);
+        let apart_hz = self.pair_hz(&excess, late, width);
+        let before_hz = self.pair_hz(&excess, early, width);
+        let kept = (apart_hz - before_hz).abs() <= KEPT_BINS * self.bin_hz();
+        let apart_hz = if kept { 0.5 * (apart_hz + before_hz) } else { 0.0 };
+        let points = chain.iter().map(|candidate| TrackPoint {
+            frequency_hz: candidate.point.frequency_hz + 0.5 * apart_hz,
+            ..candidate.point
+        });
+        (points.collect(), score)
+    }
+
+    /// How far the other tone of a pair is; 0 if there is none.
+    fn pair_hz(&self, excess: &[f32], chain: &[Candidate], width: usize) -> f64 {
+        let reach = (PAIR_HZ / self.bin_hz()) as usize + width;
+        let mut profile = vec![0.0f64; 2 * reach + 1];
+        for candidate in chain {
+            let row = excess.get(candidate.row * self.bins..).unwrap_or_default();
+            let from_first_hz = candidate.point.frequency_hz - self.frequency_hz(0);
+            let middle = (from_first_hz / self.bin_hz()).round() as i64;
+            for (k, sum) in profile.iter_mut().enumerate() {
+                let bin = usize::try_from(middle + k as i64 - reach as i64);
+                let inside = bin.ok().filter(|bin| *bin < self.bins);
+                *sum += inside.and_then(|bin| row.get(bin)).map_or(0.0, |&e| f64::from(e));
+            }
+        }
+        let power = |at: usize| profile[at - width..=at + width].iter().sum::<f64>();
+        let places = width..profile.len().saturating_sub(width);
+        let other = places
+            .filter(|at| at.abs_diff(reach) > 2 * width)
+            .map(|at| (at, power(at)))
+            .max_by(|a, b| a.1.total_cmp(&b.1));
+        match other {
+            // Sidebands on both sides are not a pair.
+            Some((at, strength))
+                if strength >= PAIR_POWER * power(reach)
+                    && power(2 * reach - at) < PAIR_POWER * strength =>
+            {
+                (at as f64 - reach as f64) * self.bin_hz()
+            }
+            _ => 0.0,
+        }
     }
 
     /// The bands of a row that stand out most.
@@ -357,7 +407,7 @@ impl CarrierTracker {
     }
 
     /// The chain with the greatest sum of scores.
-    fn chain(&self, candidates: &[Candidate]) -> (Vec<TrackPoint>, f32) {
+    fn chain(&self, candidates: &[Candidate]) -> (Vec<Candidate>, f32) {
         let mut best: Vec<(f32, Option<usize>)> = Vec::with_capacity(candidates.len());
         for (here, candidate) in candidates.iter().enumerate() {
             let mut before: (f32, Option<usize>) = (0.0, None);
@@ -383,7 +433,7 @@ impl CarrierTracker {
         let mut points = Vec::new();
         let mut at = Some(last);
         while let Some(here) = at {
-            points.push(candidates[here].point);
+            points.push(candidates[here]);
             at = best[here].1;
         }
         points.reverse();
@@ -440,6 +490,18 @@ mod tests {
         at: impl Fn(f64) -> f64,
         seed: u64,
     ) {
+        add_fsk(samples, amplitude, (symbol_rate_bd, 0.5), on, at, seed);
+    }
+
+    /// FSK of a symbol rate and a modulation index.
+    fn add_fsk(
+        samples: &mut [Complex32],
+        amplitude: f64,
+        (symbol_rate_bd, index): (f64, f64),
+        on: impl Fn(f64) -> bool,
+        at: impl Fn(f64) -> f64,
+        seed: u64,
+    ) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let (mut phase, mut symbol, mut sign) = (0.0f64, 0u64, 1.0);
         for (n, sample) in samples.iter_mut().enumerate() {
@@ -448,7 +510,7 @@ mod tests {
                 symbol = (t * symbol_rate_bd) as u64;
                 sign = if rng.random() { 1.0 } else { -1.0 };
             }
-            phase += TAU * (at(t) + sign * symbol_rate_bd / 4.0) / RATE_HZ;
+            phase += TAU * (at(t) + sign * index * symbol_rate_bd / 2.0) / RATE_HZ;
             phase %= TAU;
             if on(t) {
                 *sample += Complex32::from_polar(amplitude as f32, phase as f32);
@@ -521,6 +583,20 @@ mod tests {
         let (rms, ratio) = errors(&points, doppler);
         assert!(rms < 300.0 && (0.4..2.0).contains(&ratio), "{rms} Hz, {ratio} sigma");
         assert_eq!(points, tracked(&samples, 777), "cuts do not show");
+    }
+
+    #[test]
+    fn two_tones_are_one_signal_and_two_signals_are_not() {
+        let mut samples = noise(30.0, 11);
+        let on = |t: f64| t % 3.0 < 0.4;
+        add_fsk(&mut samples, 0.1, (4800.0, 2.0), on, doppler, 12);
+        let (rms, _) = errors(&tracked(&samples, 10_000), doppler);
+        assert!(rms < 200.0, "{rms} Hz");
+        let mut samples = noise(30.0, 13);
+        add(&mut samples, 0.1, 4800.0, on, doppler, 14);
+        add(&mut samples, 0.09, 4800.0, on, |t| 9000.0 - doppler(t), 15);
+        let (rms, _) = errors(&tracked(&samples, 10_000), doppler);
+        assert!(rms < 300.0, "{rms} Hz");
     }
 
     #[test]
