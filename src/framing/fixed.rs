@@ -14,7 +14,7 @@
 //! word is looked for softly and in either polarity. It is short and turns up in noise, and 16 bits
 //! of CRC let one block in 65 536 pass; so the symbols have their say: what is too doubtful in all to
 //! be anything but noise is no frame. A block whose CRC fails is repaired with the likeliest error
-//! events ([`crate::coding::crc_repair`]). A framing of this kind is a [`Layout`]: a constant.
+//! events ([`crate::coding::crc_repair`]). A framing of this kind is a `Layout`: a constant.
 //!
 //! References: Silicon Labs, *Si4463 data sheet* and *AN626* (packet handler, PN9 data whitening);
 //! Texas Instruments, *DN502* (CRC of the CC11xx radios).
