@@ -13,12 +13,23 @@ use num_complex::Complex32;
 
 use crate::error::RequestError;
 
+pub mod clock;
+pub mod device;
 pub mod file_name;
 pub mod format;
+mod live;
 pub mod raw;
+pub mod reopen;
+pub mod rtl_tcp;
 pub mod sigmf;
 pub mod stdin;
 mod stream;
+pub mod tcp;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+pub(crate) mod test_servers;
+pub mod tuning;
+pub mod udp;
 pub mod wav;
 
 /// Every kind of source, in the order in which they are listed.
