@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use tulpar::catalogue::Catalogue;
-use tulpar::runtime::Session;
+use tulpar::runtime::{Pace, Session};
 use tulpar::simulation::{Channel, Pass, SentFrame, Simulator, Transmission, frames};
 use tulpar::source::{SampleBlock, Source, SourceError, SourceInfo};
 
@@ -105,7 +105,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         source: Box::new(Told { simulator, sent: sent.clone() }),
         receivers,
         sinks,
-        paced: false,
+        pace: Pace::Free,
+        stop: Arc::default(),
         progress: Arc::default(),
         on_sink_error: Arc::new(|_| {}),
     };

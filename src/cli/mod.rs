@@ -10,6 +10,7 @@ mod modes;
 mod numbers;
 mod output;
 mod passes;
+mod receive;
 mod recording;
 mod replay;
 mod satellites;
@@ -46,6 +47,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Tell whose signal is in a recording, by its Doppler shift.
     Identify(identify::Arguments),
+    /// Receive live from a radio, or from a program that sends samples.
+    Receive(receive::Arguments),
     /// Write a SigMF recording of a simulated downlink, and the frames in it.
     Simulate(simulate::Arguments),
     /// Predict passes and Doppler of satellites over a station.
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Identify(arguments) => identify::run(&arguments),
+        Command::Receive(arguments) => receive::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Passes(arguments) => passes::run(&arguments),
         Command::Modes(arguments) => modes::run(&arguments),

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -117,10 +117,19 @@ pub struct Screen {
 impl Screen {
     /// A screen for an input.
     pub fn new(info: &SourceInfo, quiet: bool) -> Self {
+        let seconds = info.length_samples.map(|n| (n as f64 / info.sample_rate_hz) as u64);
+        Self::with_length(seconds, quiet)
+    }
+
+    /// A screen for an input without end.
+    pub fn live(quiet: bool) -> Self {
+        Self::with_length(None, quiet)
+    }
+
+    fn with_length(seconds: Option<u64>, quiet: bool) -> Self {
         let bar = if quiet || !io::stderr().is_terminal() {
             ProgressBar::hidden()
         } else {
-            let seconds = info.length_samples.map(|n| (n as f64 / info.sample_rate_hz) as u64);
             let bar = ProgressBar::new(seconds.unwrap_or(0));
             let template = if seconds.is_some() {
                 "{bar:30} {pos}/{len} s  {msg}"
@@ -170,6 +179,21 @@ fn unless_closed<T>(result: io::Result<T>, otherwise: T) -> io::Result<T> {
     }
 }
 
+/// A flag that Ctrl-C or a request to terminate sets: what was read is then still decoded and
+/// delivered. The second time the program ends at once.
+pub fn stop_on_signal(screen: &Screen) -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let (flag, speaker) = (stop.clone(), screen.clone());
+    // Without the handler a signal ends the program as usual.
+    let _ = ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        speaker.say("stopping: what has come is decoded; once more to end at once");
+    });
+    stop
+}
+
 /// Runs a session with a progress bar.
 pub fn run(mut session: Session, screen: &Screen) -> anyhow::Result<Summary> {
     let sample_rate_hz = session.source.info().sample_rate_hz;
@@ -182,7 +206,12 @@ pub fn run(mut session: Session, screen: &Screen) -> anyhow::Result<Summary> {
     let painter = std::thread::spawn(move || {
         while end.recv_timeout(Duration::from_millis(100)).is_err_and(|e| e.is_timeout()) {
             let samples = progress.samples.load(Ordering::Relaxed);
-            bar.set_message(format!("{} frames", progress.frames.load(Ordering::Relaxed)));
+            let lost = match progress.lost.load(Ordering::Relaxed) {
+                0 => String::new(),
+                lost => format!(", {:.3} s lost", lost as f64 / sample_rate_hz),
+            };
+            let frames = progress.frames.load(Ordering::Relaxed);
+            bar.set_message(format!("{frames} frames{lost}"));
             bar.set_position((samples as f64 / sample_rate_hz) as u64);
         }
         bar.finish_and_clear();
@@ -239,6 +268,15 @@ fn summary_line(summary: &Summary) -> String {
     }
     for sink in summary.sinks.iter().filter(|s| s.failed > 0) {
         line += &format!("; {} not delivered to {}", sink.failed, sink.name);
+    }
+    let rate_hz = summary.samples as f64 / summary.signal_s.max(1e-9);
+    for (samples, what) in [
+        (summary.missing_samples, "missing in the input"),
+        (summary.lost_samples, "lost, since this computer was too slow"),
+    ] {
+        if samples > 0 {
+            line += &format!("; {:.3} s {what}", samples as f64 / rate_hz);
+        }
     }
     if summary.behind_s > 0.1 {
         line += &format!("; was up to {:.2} s behind real time", summary.behind_s);

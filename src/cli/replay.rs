@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tulpar::RequestError;
 use tulpar::effort::Effort;
 use tulpar::modulation::InputKind;
-use tulpar::runtime::Session;
+use tulpar::runtime::{Pace, Session};
 use tulpar::source::{self, Source};
 
 use super::Outcome;
@@ -79,7 +79,7 @@ impl From<Kind> for InputKind {
 
 /// Words of `--effort`.
 #[derive(clap::ValueEnum, Clone, Copy)]
-enum Reach {
+pub enum Reach {
     /// Decide every symbol once, repair nothing
     OnePass,
     /// Every frame that is beyond doubt
@@ -139,7 +139,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         receivers,
         sinks,
         // Clients of the radio know no time but now.
-        paced: said.realtime || plan.server.is_some(),
+        pace: if said.realtime || plan.server.is_some() { Pace::RealTime } else { Pace::Free },
+        stop: output::stop_on_signal(&screen),
         progress: Arc::default(),
         on_sink_error: Arc::new(|_| {}),
     };

@@ -76,10 +76,10 @@ impl Kernel for ReceiverBlock {
     ) -> futuresdr::runtime::Result<()> {
         let mut ended = false;
         match self.lane.next() {
-            Next::Block(block) => {
+            Next::Block(anchor, block) => {
                 io.call_again = true;
                 self.run(io, |receiver, out| {
-                    if let Some(anchor) = block.anchor {
+                    if let Some(anchor) = anchor {
                         receiver.anchor(anchor, out);
                     }
                     receiver.push(block.first_sample, &block.samples, out);

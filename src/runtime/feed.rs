@@ -1,5 +1,9 @@
 //! From the source's thread to the receivers: shared blocks of samples, one bounded lane each.
 //!
+//! A recording waits for the slowest receiver ([`Feed::publish`]). A radio does not wait: what finds
+//! a lane full is lost for that lane, counted, and shows as a jump of the samples' index
+//! ([`Feed::offer`]); what is in the lane already is kept.
+//!
 //! Locks are held for a push or a pop only; nobody is woken, and no block is freed, under one.
 
 use std::collections::VecDeque;
@@ -9,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use crate::source::SampleBlock;
+use crate::source::{Anchor, SampleBlock};
 
 /// How often a waiting producer looks whether it is to stop.
 const STOP_TICK: Duration = Duration::from_millis(50);
@@ -62,7 +66,13 @@ impl Drop for SharedBlock {
 
 #[derive(Debug, Default)]
 struct Queue {
-    blocks: VecDeque<Arc<SharedBlock>>,
+    blocks: VecDeque<(Option<Anchor>, Arc<SharedBlock>)>,
+    /// Samples in them.
+    samples: usize,
+    /// Samples that found no room.
+    lost: u64,
+    /// The anchor of a block that found no room: it holds for the next one.
+    missed: Option<Anchor>,
     ended: bool,
     closed: bool,
     waker: Option<Waker>,
@@ -73,10 +83,23 @@ struct Queue {
 struct Lane {
     queue: Mutex<Queue>,
     room: Condvar,
+    /// In samples.
     capacity: usize,
 }
 
+impl Queue {
+    fn push(&mut self, block: &Arc<SharedBlock>) {
+        let missed = self.missed.take();
+        self.samples += block.samples.len();
+        self.blocks.push_back((block.anchor.or(missed), block.clone()));
+    }
+}
+
 impl Lane {
+    fn is_full(&self, queue: &Queue, more: usize) -> bool {
+        !queue.blocks.is_empty() && queue.samples + more > self.capacity
+    }
+
     /// Changes the queue's state, then wakes both sides.
     fn update(&self, change: impl FnOnce(&mut Queue)) {
         let mut queue = lock(&self.queue);
@@ -99,13 +122,9 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Adds a lane that holds up to `capacity` blocks.
+    /// Adds a lane that holds up to `capacity` samples, and one block in any case.
     pub fn subscribe(&mut self, capacity: usize) -> LaneReceiver {
-        let lane = Arc::new(Lane {
-            queue: Mutex::default(),
-            room: Condvar::new(),
-            capacity: capacity.max(1),
-        });
+        let lane = Arc::new(Lane { queue: Mutex::default(), room: Condvar::new(), capacity });
         self.lanes.push(lane.clone());
         LaneReceiver(lane)
     }
@@ -116,7 +135,7 @@ impl Feed {
         let block = SharedBlock::new(block, &self.pool);
         self.lanes.retain(|lane| {
             let mut queue = lock(&lane.queue);
-            while queue.blocks.len() >= lane.capacity && !queue.closed {
+            while lane.is_full(&queue, block.samples.len()) && !queue.closed {
                 if stop.load(Ordering::Relaxed) {
                     return true;
                 }
@@ -129,7 +148,7 @@ impl Feed {
             if queue.closed {
                 return false;
             }
-            queue.blocks.push_back(block.clone());
+            queue.push(&block);
             let waker = queue.waker.take();
             drop(queue);
             if let Some(waker) = waker {
@@ -138,6 +157,36 @@ impl Feed {
             true
         });
         !self.lanes.is_empty() && !stop.load(Ordering::Relaxed)
+    }
+
+    /// Gives a block to every receiver that has room, and waits for none. `false`: no receiver is
+    /// left.
+    pub fn offer(&mut self, block: SampleBlock) -> bool {
+        let block = SharedBlock::new(block, &self.pool);
+        self.lanes.retain(|lane| {
+            let mut queue = lock(&lane.queue);
+            if queue.closed {
+                return false;
+            }
+            if lane.is_full(&queue, block.samples.len()) {
+                queue.lost += block.samples.len() as u64;
+                queue.missed = block.anchor.or(queue.missed);
+                return true;
+            }
+            queue.push(&block);
+            let waker = queue.waker.take();
+            drop(queue);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+            true
+        });
+        !self.lanes.is_empty()
+    }
+
+    /// Samples that found no room, in the lane that lost most.
+    pub fn lost_samples(&self) -> u64 {
+        self.lanes.iter().map(|lane| lock(&lane.queue).lost).max().unwrap_or(0)
     }
 }
 
@@ -153,8 +202,8 @@ impl Drop for Feed {
 /// What a receiver finds in its lane.
 #[derive(Debug)]
 pub enum Next {
-    /// The next block.
-    Block(Arc<SharedBlock>),
+    /// The next block, and the anchor that holds from it on if there is a new one.
+    Block(Option<Anchor>, Arc<SharedBlock>),
     /// Nothing yet; wait for [`LaneReceiver::ready`].
     Empty,
     /// Nothing will follow.
@@ -170,11 +219,14 @@ impl LaneReceiver {
     pub fn next(&self) -> Next {
         let mut queue = lock(&self.0.queue);
         let block = queue.blocks.pop_front();
+        if let Some((_, block)) = &block {
+            queue.samples -= block.samples.len();
+        }
         let ended = queue.ended;
         drop(queue);
         self.0.room.notify_one();
         match block {
-            Some(block) => Next::Block(block),
+            Some((anchor, block)) => Next::Block(anchor, block),
             None if ended => Next::End,
             None => Next::Empty,
         }
@@ -202,6 +254,7 @@ impl LaneReceiver {
         self.0.update(|queue| {
             queue.closed = true;
             queue.ended = true;
+            queue.samples = 0;
             std::mem::swap(&mut dropped, &mut queue.blocks);
         });
     }
@@ -225,7 +278,7 @@ mod tests {
     #[test]
     fn every_lane_gets_every_block_and_the_end() {
         let mut feed = Feed::default();
-        let lanes = [feed.subscribe(8), feed.subscribe(8)];
+        let lanes = [feed.subscribe(32), feed.subscribe(32)];
         let stop = AtomicBool::new(false);
         for k in 0..5 {
             assert!(feed.publish(block(k), &stop));
@@ -233,7 +286,7 @@ mod tests {
         drop(feed);
         for lane in &lanes {
             for k in 0..5 {
-                let Next::Block(b) = lane.next() else { panic!("block {k} is missing") };
+                let Next::Block(_, b) = lane.next() else { panic!("block {k} is missing") };
                 assert_eq!(b.first_sample, k);
             }
             assert!(matches!(lane.next(), Next::End));
@@ -250,7 +303,7 @@ mod tests {
             let mut seen = 0;
             loop {
                 match slow.next() {
-                    Next::Block(_) => seen += 1,
+                    Next::Block(..) => seen += 1,
                     Next::Empty => std::thread::sleep(Duration::from_millis(1)),
                     Next::End => return seen,
                 }
@@ -268,6 +321,31 @@ mod tests {
         let mut feed = Feed::default();
         drop(feed.subscribe(1));
         assert!(!feed.publish(block(0), &AtomicBool::new(false)));
+    }
+
+    #[test]
+    fn a_radio_waits_for_nobody_and_what_is_lost_is_counted() {
+        let mut feed = Feed::default();
+        let (slow, quick) = (feed.subscribe(8), feed.subscribe(1 << 20));
+        let anchor = Anchor { sample: 12, time: None, centre_frequency_hz: Some(1.0) };
+        for k in 0..5 {
+            let mut block = block(4 * k);
+            block.anchor = (k == 3).then_some(anchor);
+            assert!(feed.offer(block));
+        }
+        assert_eq!(feed.lost_samples(), 12);
+        for k in 0..5 {
+            assert!(matches!(quick.next(), Next::Block(_, b) if b.first_sample == 4 * k));
+        }
+        // The oldest are kept; the anchor comes with what follows the gap.
+        for k in 0..2 {
+            assert!(matches!(slow.next(), Next::Block(None, b) if b.first_sample == 4 * k));
+        }
+        assert!(feed.offer(block(20)));
+        let Next::Block(Some(held), b) = slow.next() else { panic!("the anchor is missing") };
+        assert_eq!((held, b.first_sample), (anchor, 20));
+        drop((slow, quick));
+        assert!(!feed.offer(block(24)));
     }
 
     #[test]

@@ -30,7 +30,7 @@ use futuresdr::runtime::Runtime;
 use futuresdr::runtime::config;
 use futuresdr::runtime::scheduler::SmolScheduler;
 
-pub use session::{Session, SessionError, Summary};
+pub use session::{Pace, Session, SessionError, Summary};
 
 /// Messages in a block's inbox. Small, so that a request to stop is not stuck behind many.
 const QUEUE_MESSAGES: usize = 64;

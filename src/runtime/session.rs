@@ -19,12 +19,12 @@ use crate::source::Source;
 
 /// Samples in a block read as fast as possible.
 const BLOCK_SAMPLES: usize = 16_384;
-/// Duration of a block of a paced replay.
+/// Duration of a block of what comes in real time.
 const PACED_BLOCK_S: f64 = 0.004;
 /// What a lane holds, in samples, when reading as fast as possible.
 const LANE_SAMPLES: usize = 1 << 19;
-/// What a lane holds, in seconds, of a paced replay.
-const PACED_LANE_S: f64 = 2.0;
+/// What a lane holds, in seconds, of what comes in real time.
+const PACED_LANE_S: f64 = 3.0;
 /// Updates on their way to the collector.
 const COLLECTOR_UPDATES: usize = 256;
 
@@ -46,6 +46,20 @@ pub struct Progress {
     pub samples: AtomicU64,
     /// Frames emitted.
     pub frames: AtomicU64,
+    /// Samples lost, before or after they came in.
+    pub lost: AtomicU64,
+}
+
+/// How fast samples are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pace {
+    /// As fast as the receivers go.
+    #[default]
+    Free,
+    /// A recording, as fast as it was made.
+    RealTime,
+    /// A radio: it waits for nobody, and what comes too fast is lost and counted.
+    Live,
 }
 
 /// A source, receivers and sinks, ready to run.
@@ -56,8 +70,10 @@ pub struct Session {
     pub receivers: Vec<Receiver>,
     /// Frames out.
     pub sinks: Vec<Box<dyn Sink>>,
-    /// Read in real time instead of as fast as possible.
-    pub paced: bool,
+    /// How fast samples come.
+    pub pace: Pace,
+    /// Ends the session when it is set: what was read is still decoded and delivered.
+    pub stop: Arc<AtomicBool>,
     /// Told how far it is.
     pub progress: Arc<Progress>,
     /// Told, once per sink, that it failed.
@@ -88,6 +104,10 @@ pub struct Summary {
     pub elapsed_s: f64,
     /// Paced: the most that reading was behind real time.
     pub behind_s: f64,
+    /// Samples that the source did not get: jumps of its index.
+    pub missing_samples: u64,
+    /// Live: samples that came too fast for a receiver.
+    pub lost_samples: u64,
     /// Per receiver, in their order.
     pub downlinks: Vec<DownlinkReport>,
     /// Per sink, in their order.
@@ -120,11 +140,12 @@ impl Session {
         let started = Instant::now();
         let runtime = runtime()?;
         let sample_rate_hz = self.source.info().sample_rate_hz;
-        let (block_samples, lane_blocks) = if self.paced {
-            let block = ((PACED_BLOCK_S * sample_rate_hz) as usize).max(64);
-            (block, (PACED_LANE_S * sample_rate_hz / block as f64) as usize)
-        } else {
-            (BLOCK_SAMPLES, LANE_SAMPLES / BLOCK_SAMPLES)
+        let (block_samples, lane_samples) = match self.pace {
+            Pace::Free => (BLOCK_SAMPLES, LANE_SAMPLES),
+            Pace::RealTime | Pace::Live => (
+                ((PACED_BLOCK_S * sample_rate_hz) as usize).max(64),
+                (PACED_LANE_S * sample_rate_hz) as usize,
+            ),
         };
 
         let mut outlets = Vec::new();
@@ -134,17 +155,17 @@ impl Session {
         }
         let downlinks = self.receivers.len();
         let (updates, collected) = bounded(COLLECTOR_UPDATES);
-        let (progress, wait) = (self.progress.clone(), !self.paced);
+        let (progress, wait) = (self.progress.clone(), self.pace == Pace::Free);
         let collector = std::thread::Builder::new()
             .name("collector".into())
             .spawn(move || collect(&collected, downlinks, outlets, wait, &progress))?;
 
         let mut feed = Feed::default();
-        let stop = Arc::new(AtomicBool::new(false));
+        let stop = self.stop.clone();
         let mut running = Vec::new();
         for (index, receiver) in self.receivers.into_iter().enumerate() {
             let failure = Arc::new(OnceLock::new());
-            let lane = feed.subscribe(lane_blocks);
+            let lane = feed.subscribe(lane_samples);
             let mut flowgraph = Flowgraph::new();
             let block = flowgraph.add(ReceiverBlock::new(index, lane, receiver, failure.clone()));
             let tap = flowgraph.add(CollectorTap::new(updates.clone()));
@@ -159,10 +180,10 @@ impl Session {
         drop(updates);
 
         let reader = {
-            let (source, progress, stop, paced) =
-                (self.source, self.progress, stop.clone(), self.paced);
+            let (source, progress, stop, pace) =
+                (self.source, self.progress, stop.clone(), self.pace);
             std::thread::Builder::new().name("source".into()).spawn(move || {
-                guard(move || read(source, feed, &progress, &stop, block_samples, paced))
+                guard(move || read(source, feed, &progress, &stop, block_samples, pace))
             })?
         };
 
@@ -187,6 +208,8 @@ impl Session {
             signal_s: read.samples as f64 / sample_rate_hz,
             elapsed_s: started.elapsed().as_secs_f64(),
             behind_s: read.behind.as_secs_f64(),
+            missing_samples: read.missing,
+            lost_samples: read.lost,
             downlinks: collected
                 .downlinks
                 .into_iter()
@@ -205,6 +228,8 @@ impl Session {
 #[derive(Debug, Default)]
 struct Read {
     samples: u64,
+    missing: u64,
+    lost: u64,
     behind: Duration,
     failure: Option<String>,
     warnings: Vec<String>,
@@ -217,9 +242,9 @@ fn read(
     progress: &Progress,
     stop: &AtomicBool,
     block_samples: usize,
-    paced: bool,
+    pace: Pace,
 ) -> Read {
-    let mut read = read_blocks(&mut *source, feed, progress, stop, block_samples, paced);
+    let mut read = read_blocks(&mut *source, feed, progress, stop, block_samples, pace);
     read.warnings.clone_from(&source.info().warnings);
     read.replaced_values = source.replaced_values();
     read
@@ -231,12 +256,13 @@ fn read_blocks(
     progress: &Progress,
     stop: &AtomicBool,
     block_samples: usize,
-    paced: bool,
+    pace: Pace,
 ) -> Read {
     let started = Instant::now();
     let sample_rate_hz = source.info().sample_rate_hz;
     let mut read = Read::default();
-    loop {
+    let mut next_sample = None;
+    while !stop.load(Ordering::Relaxed) {
         let mut block = feed.pool.take();
         match source.read(&mut block, block_samples) {
             Ok(true) => {}
@@ -247,18 +273,29 @@ fn read_blocks(
             }
         }
         read.samples += block.samples.len() as u64;
+        read.missing += next_sample.map_or(0, |next| block.first_sample.saturating_sub(next));
+        next_sample = Some(block.first_sample + block.samples.len() as u64);
         progress.samples.store(read.samples, Ordering::Relaxed);
-        if paced {
+        if pace == Pace::RealTime {
             let due = Duration::from_secs_f64(read.samples as f64 / sample_rate_hz);
             match due.checked_sub(started.elapsed()) {
                 Some(early) => std::thread::sleep(early),
                 None => read.behind = read.behind.max(started.elapsed() - due),
             }
         }
-        if !feed.publish(block, stop) {
+        let listened = if pace == Pace::Live {
+            let listened = feed.offer(block);
+            read.lost = feed.lost_samples();
+            listened
+        } else {
+            feed.publish(block, stop)
+        };
+        progress.lost.store(read.missing + read.lost, Ordering::Relaxed);
+        if !listened {
             return read;
         }
     }
+    read
 }
 
 /// What the collector's thread has to say in the end.
