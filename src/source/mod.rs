@@ -13,12 +13,14 @@ use num_complex::Complex32;
 
 use crate::error::RequestError;
 
+pub mod clock;
 pub mod file_name;
 pub mod format;
 pub mod raw;
 pub mod sigmf;
 pub mod stdin;
 mod stream;
+pub mod tuning;
 pub mod wav;
 
 /// Every kind of source, in the order in which they are listed.
