@@ -14,13 +14,19 @@ use num_complex::Complex32;
 use crate::error::RequestError;
 
 pub mod clock;
+pub mod device;
 pub mod file_name;
 pub mod format;
+mod live;
 pub mod raw;
+pub mod reopen;
+pub mod rtl_tcp;
 pub mod sigmf;
 pub mod stdin;
 mod stream;
+pub mod tcp;
 pub mod tuning;
+pub mod udp;
 pub mod wav;
 
 /// Every kind of source, in the order in which they are listed.
