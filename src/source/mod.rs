@@ -25,6 +25,9 @@ pub mod sigmf;
 pub mod stdin;
 mod stream;
 pub mod tcp;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+pub(crate) mod test_servers;
 pub mod tuning;
 pub mod udp;
 pub mod wav;

@@ -403,3 +403,292 @@ impl Radio for Reopening {
         self.overflows.saturating_add(self.radio.as_ref().map_or(0, |radio| radio.overflows()))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::super::rtl_tcp::tests::{BURST, RATE, Reader, settings};
+    use super::super::test_servers::RtlTcpServer;
+    use super::*;
+    use crate::error::RequestError;
+
+    type Events = Arc<Mutex<Vec<ReopenEvent>>>;
+
+    fn events() -> (Events, OnEvent) {
+        let events = Events::default();
+        let sink = events.clone();
+        (events, Box::new(move |event| sink.lock().unwrap().push(event)))
+    }
+
+    const QUICK: Pauses =
+        Pauses { first: Duration::from_millis(20), longest: Duration::from_millis(80) };
+
+    fn reopening(
+        server: &RtlTcpServer,
+        settings: RadioSettings,
+    ) -> (Reopening, Arc<AtomicBool>, Events) {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (events, on_event) = events();
+        let uri = DeviceUri::parse(&server.uri()).unwrap();
+        let opener: Opener = Arc::new(move |settings| device::open(&uri, settings));
+        let radio = Reopening::new(opener, settings, QUICK, stop.clone(), on_event).unwrap();
+        (radio, stop, events)
+    }
+
+    #[test]
+    fn a_server_that_goes_and_returns() {
+        let server = RtlTcpServer::start(RATE, BURST);
+        let (mut radio, _, events) = reopening(&server, settings());
+        let mut reader = Reader::new();
+        reader.read_for(1.0, &mut radio, &server);
+        reader.check_time();
+        radio.tune(437.6e6).unwrap();
+        server.faults.absent.store(true, Ordering::Relaxed);
+        let faults = server.faults.clone();
+        let returns = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(700));
+            faults.absent.store(false, Ordering::Relaxed);
+        });
+        while reader.jumped == 0 {
+            assert!(reader.read(&mut radio, &server).unwrap());
+        }
+        returns.join().unwrap();
+        reader.read_for(1.2, &mut radio, &server);
+        reader.check_time();
+        assert_eq!(reader.anchor.unwrap().centre_frequency_hz, Some(437.6e6));
+        assert!(server.commands.lock().unwrap().contains(&(1, 437_600_000)));
+        assert_eq!(server.clients.load(Ordering::Relaxed), 2);
+        assert!((700_000..6_000_000).contains(&reader.jumped), "{}", reader.jumped);
+        assert_eq!(radio.lost_samples(), reader.jumped);
+        assert!(radio.overflows() >= 1);
+        let events = events.lock().unwrap();
+        assert!(matches!(events[0], ReopenEvent::Lost { .. }), "{events:?}");
+        let Some(ReopenEvent::Back { after, lost_samples }) = events.last() else {
+            panic!("{events:?}")
+        };
+        assert!(*after > Duration::from_millis(600) && *lost_samples > 600_000, "{events:?}");
+        // Reasons that repeat are not.
+        assert!(events.len() <= 5, "{events:?}");
+    }
+
+    #[test]
+    fn a_stall_is_an_outage() {
+        let server = RtlTcpServer::start(RATE, BURST);
+        let settings = RadioSettings { stall: Some(Duration::from_millis(200)), ..settings() };
+        let (mut radio, _, events) = reopening(&server, settings);
+        let mut reader = Reader::new();
+        reader.read_for(0.5, &mut radio, &server);
+        server.faults.stall.store(true, Ordering::Relaxed);
+        let faults = server.faults.clone();
+        let returns = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(600));
+            faults.stall.store(false, Ordering::Relaxed);
+        });
+        while reader.jumped == 0 {
+            assert!(reader.read(&mut radio, &server).unwrap());
+        }
+        returns.join().unwrap();
+        reader.read_for(1.2, &mut radio, &server);
+        reader.check_time();
+        let events = events.lock().unwrap();
+        let ReopenEvent::Lost { why } = &events[0] else { panic!("{events:?}") };
+        assert!(why.starts_with("no samples for 0."), "{why}");
+    }
+
+    #[test]
+    fn what_can_never_be_mended_ends_it() {
+        let server = RtlTcpServer::start(RATE, BURST);
+        let (mut radio, _, events) = reopening(&server, settings());
+        let mut reader = Reader::new();
+        reader.read_for(0.2, &mut radio, &server);
+        server.faults.garbage.store(true, Ordering::Relaxed);
+        server.faults.hang_up.store(true, Ordering::Relaxed);
+        let error = loop {
+            match reader.read(&mut radio, &server) {
+                Ok(more) => assert!(more),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.cause.kind(), ErrorKind::InvalidInput);
+        assert!(!reader.read(&mut radio, &server).unwrap());
+        let events = events.lock().unwrap();
+        assert!(matches!(events.last(), Some(ReopenEvent::GivenUp { .. })), "{events:?}");
+    }
+
+    #[test]
+    fn waiting_and_opening_can_be_stopped() {
+        for silent in [false, true] {
+            let server = RtlTcpServer::start(RATE, BURST);
+            let fault = if silent { &server.faults.silent } else { &server.faults.absent };
+            let (mut radio, stop, _) = reopening(&server, settings());
+            let mut reader = Reader::new();
+            reader.read_for(0.1, &mut radio, &server);
+            fault.store(true, Ordering::Relaxed);
+            server.faults.hang_up.store(true, Ordering::Relaxed);
+            let stops = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(400));
+                stop.store(true, Ordering::Relaxed);
+                Instant::now()
+            });
+            while reader.read(&mut radio, &server).unwrap() {}
+            let stopped = stops.join().unwrap();
+            assert!(stopped.elapsed() < Duration::from_millis(800));
+        }
+    }
+
+    /// Gives some blocks of 100 samples at 1000 a second, without a clock, then fails.
+    struct Fake {
+        info: SourceInfo,
+        blocks: u64,
+        anchored: bool,
+        tuned: Option<f64>,
+    }
+
+    impl Fake {
+        fn radio(rate: f64, anchored: bool) -> Box<dyn Radio> {
+            let info = SourceInfo {
+                name: "fake".into(),
+                sample_rate_hz: rate,
+                complex: true,
+                length_samples: None,
+                warnings: Vec::new(),
+            };
+            Box::new(Fake { info, blocks: 0, anchored, tuned: None })
+        }
+    }
+
+    impl Source for Fake {
+        fn info(&self) -> &SourceInfo {
+            &self.info
+        }
+
+        fn read(&mut self, block: &mut SampleBlock, _: usize) -> Result<bool, SourceError> {
+            block.samples.clear();
+            block.anchor = None;
+            if self.blocks == 3 {
+                let cause = io::Error::other("unplugged");
+                return Err(SourceError { name: "fake".into(), cause });
+            }
+            block.first_sample = 100 * self.blocks;
+            block.samples.resize(100, Default::default());
+            if self.anchored && self.blocks == 0 {
+                // A system whose time is nonsense.
+                let time = Some(Timestamp::UNIX_EPOCH);
+                let centre_frequency_hz = self.tuned;
+                block.anchor =
+                    Some(Anchor { sample: block.first_sample, time, centre_frequency_hz });
+            }
+            self.blocks += 1;
+            Ok(true)
+        }
+    }
+
+    impl Radio for Fake {
+        fn tune(&mut self, frequency_hz: f64) -> Result<(), SourceError> {
+            self.tuned = Some(frequency_hz);
+            Ok(())
+        }
+
+        fn lost_samples(&self) -> u64 {
+            0
+        }
+
+        fn overflows(&self) -> u64 {
+            0
+        }
+    }
+
+    /// Devices in the order in which they are opened; afterwards the last one for ever.
+    fn scripted(
+        script: Vec<fn() -> Result<Box<dyn Radio>, OpenError>>,
+    ) -> (Result<Reopening, OpenError>, Arc<AtomicBool>, Events) {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (events, on_event) = events();
+        let turn = Mutex::new(0);
+        let opener: Opener = Arc::new(move |_| {
+            let device = {
+                let mut turn = turn.lock().unwrap();
+                *turn += 1;
+                script[(*turn - 1).min(script.len() - 1)]
+            };
+            device()
+        });
+        let pauses = Pauses { first: Duration::from_millis(5), ..QUICK };
+        let radio =
+            Reopening::new(opener, RadioSettings::default(), pauses, stop.clone(), on_event);
+        (radio, stop, events)
+    }
+
+    #[test]
+    fn the_count_never_goes_back_whatever_the_device_says() {
+        let (radio, stop, events) = scripted(vec![
+            || Ok(Fake::radio(1000.0, false)),
+            || panic!("a driver's bug"),
+            || Err(OpenError::absent("fake", "not yet")),
+            || Err(OpenError::absent("fake", "not yet")),
+            || Ok(Fake::radio(1000.0, true)),
+        ]);
+        let mut radio = radio.unwrap();
+        let mut block = SampleBlock::default();
+        let mut next = 0;
+        for k in 0..20 {
+            assert!(radio.read(&mut block, 100).unwrap());
+            assert!(block.first_sample >= next, "{k}");
+            // Milliseconds passed; the device's own time says years.
+            assert!(block.first_sample < next + 5000, "{k}");
+            if k > 0 && k % 3 == 0 {
+                assert_eq!(block.anchor.unwrap().sample, block.first_sample);
+            }
+            next = block.first_sample + 100;
+        }
+        for wrong in [f64::NAN, -1.0] {
+            assert!(radio.tune(wrong).is_err());
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(!radio.read(&mut block, 100).unwrap());
+        assert!(block.samples.is_empty());
+        let events = events.lock().unwrap();
+        assert_eq!(events[0], ReopenEvent::Lost { why: "unplugged".into() });
+        assert_eq!(
+            events[1],
+            ReopenEvent::StillLost { attempt: 1, why: "the driver failed".into() }
+        );
+        assert_eq!(events[2], ReopenEvent::StillLost { attempt: 2, why: "not yet".into() });
+        assert!(matches!(events[3], ReopenEvent::Back { .. }), "{events:?}");
+    }
+
+    #[test]
+    fn another_rate_and_a_wrong_request_end_it() {
+        let (radio, _, events) =
+            scripted(vec![|| Ok(Fake::radio(1000.0, true)), || Ok(Fake::radio(2000.0, true))]);
+        let mut radio = radio.unwrap();
+        let mut block = SampleBlock::default();
+        let error = loop {
+            match radio.read(&mut block, 100) {
+                Ok(more) => assert!(more),
+                Err(error) => break error,
+            }
+        };
+        assert!(error.to_string().contains("2000 samples per second, not 1000"), "{error}");
+        assert!(!radio.read(&mut block, 100).unwrap());
+        assert_eq!(events.lock().unwrap().len(), 2);
+        // At first it is the caller's.
+        let (radio, ..) =
+            scripted(vec![|| Err(RequestError::new("--rate", "is wrong", "right").into())]);
+        assert!(matches!(radio.err().unwrap(), OpenError::Request(_)));
+        let (radio, ..) = scripted(vec![|| Err(OpenError::absent("fake", "off"))]);
+        assert_eq!(radio.err().unwrap().to_string(), "fake: off");
+    }
+
+    #[test]
+    fn pauses_grow_to_the_longest() {
+        let pauses = Pauses::default();
+        let milliseconds: Vec<_> =
+            (1..9).map(|attempt| pauses.before(attempt).as_millis()).collect();
+        assert_eq!(milliseconds, [200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+        assert_eq!(pauses.before(u32::MAX), pauses.longest);
+        assert_eq!(pauses.before(0), pauses.first);
+    }
+}

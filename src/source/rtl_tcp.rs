@@ -162,7 +162,7 @@ fn commands(settings: &RadioSettings) -> Result<(u32, Vec<Command>), RequestErro
         "leave it away",
     )?;
     let rate = settings.sample_rate_hz.unwrap_or(DEFAULT_SAMPLE_RATE_HZ).round();
-    if !RATES_HZ.iter().any(|(least, most)| (least..=most).contains(&&rate)) {
+    if !RATES_HZ.iter().any(|&(least, most)| (least..=most).contains(&rate)) {
         let edges = RATES_HZ.iter().flat_map(|&(least, most)| [least, most]);
         let nearest =
             edges.min_by(|a, b| (a - rate).abs().total_cmp(&(b - rate).abs())).unwrap_or(rate);
@@ -307,5 +307,314 @@ impl Radio for RtlTcp {
 
     fn stop_with(&mut self, stop: Arc<AtomicBool>) {
         self.stream.stop_with(stop);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+pub(super) mod tests {
+    use std::sync::atomic::Ordering;
+    use std::time::{Duration, Instant};
+
+    use super::super::device::{self, DeviceUri};
+    use super::super::test_servers::{COUNTER_PERIOD, COUNTER_STEP, RtlTcpServer};
+    use super::*;
+    use crate::source::Anchor;
+
+    /// The lowest rate of the upper range: little work for a slow machine.
+    pub const RATE: f64 = 1_000_000.0;
+
+    /// Bursts of 4 ms.
+    pub const BURST: u64 = 4000;
+
+    pub fn settings() -> RadioSettings {
+        RadioSettings {
+            sample_rate_hz: Some(RATE),
+            centre_frequency_hz: Some(437.5e6),
+            stall: Some(Duration::from_millis(500)),
+            ..RadioSettings::default()
+        }
+    }
+
+    fn open(server: &RtlTcpServer, settings: &RadioSettings) -> Result<Box<dyn Radio>, OpenError> {
+        device::open(&DeviceUri::parse(&server.uri()).unwrap(), settings)
+    }
+
+    /// Reads a radio and checks what it gives against what the server sent.
+    pub struct Reader {
+        pub block: SampleBlock,
+        pub anchor: Option<Anchor>,
+        pub next: u64,
+        /// Samples missing by the indices.
+        pub jumped: u64,
+        /// Of the last block: its time minus the true one.
+        pub error_s: f64,
+    }
+
+    impl Reader {
+        pub fn new() -> Self {
+            let block = SampleBlock::default();
+            Self { block, anchor: None, next: 0, jumped: 0, error_s: f64::NAN }
+        }
+
+        /// Reads and checks one block.
+        pub fn read(
+            &mut self,
+            radio: &mut dyn Radio,
+            server: &RtlTcpServer,
+        ) -> Result<bool, SourceError> {
+            if !radio.read(&mut self.block, 50_000)? {
+                assert!(self.block.samples.is_empty());
+                return Ok(false);
+            }
+            let block = &self.block;
+            assert!(!block.samples.is_empty() && block.samples.len() <= 50_000);
+            assert!(block.first_sample >= self.next);
+            self.jumped += block.first_sample - self.next;
+            if block.anchor.is_some() {
+                self.anchor = block.anchor;
+                assert_eq!(self.anchor.unwrap().sample, block.first_sample);
+            }
+            self.next = block.first_sample + block.samples.len() as u64;
+            let anchor = self.anchor.expect("the first block has an anchor");
+            let ahead = (block.first_sample - anchor.sample) as f64 / RATE;
+            let start = jiff::Timestamp::try_from(server.start).unwrap();
+            let since = anchor.time.unwrap().duration_since(start).as_secs_f64() + ahead;
+            let byte = |x: f32| (x * 127.5 + 127.5).round() as u64;
+            let z = block.samples[0];
+            let count = byte(z.re) + 256 * byte(z.im);
+            let period = COUNTER_PERIOD as f64 / RATE;
+            let error = since - (count * COUNTER_STEP) as f64 / RATE;
+            self.error_s = error - (error / period).round() * period;
+            Ok(true)
+        }
+
+        /// Reads for some time.
+        pub fn read_for(&mut self, seconds: f64, radio: &mut dyn Radio, server: &RtlTcpServer) {
+            let began = Instant::now();
+            while began.elapsed().as_secs_f64() < seconds {
+                assert!(self.read(radio, server).unwrap());
+            }
+        }
+
+        /// The time is right to what a slow machine and bursts cost; never too early.
+        pub fn check_time(&self) {
+            assert!((-2e-3..60e-3).contains(&self.error_s), "{}", self.error_s);
+        }
+    }
+
+    #[test]
+    fn the_receiver_is_set_up_as_asked() {
+        let server = RtlTcpServer::start(RATE, BURST);
+        let settings = RadioSettings {
+            gain: Some(Gain::Db(28.5)),
+            ppm: Some(-2.4),
+            bias_tee: Some(true),
+            digital_agc: Some(true),
+            ..settings()
+        };
+        let radio = open(&server, &settings).unwrap();
+        assert_eq!(radio.info().sample_rate_hz, RATE);
+        assert!(radio.info().complex && radio.info().warnings.is_empty());
+        let expected = [
+            (0x02, 1_000_000),
+            (0x05, (-2i32).cast_unsigned()),
+            (0x01, 437_500_000),
+            (0x08, 1),
+            (0x0e, 1),
+            (0x03, 1),
+            (0x04, 280),
+        ];
+        let began = Instant::now();
+        while server.commands.lock().unwrap().len() < expected.len() {
+            assert!(began.elapsed() < Duration::from_secs(5));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(*server.commands.lock().unwrap(), expected);
+    }
+
+    #[test]
+    fn commands_are_sent_as_the_protocol_has_them() {
+        assert_eq!(Command::Frequency(437_500_000).bytes(), [1, 0x1A, 0x13, 0xB8, 0x60]);
+        assert_eq!(Command::Gain(-99).bytes(), [4, 0xFF, 0xFF, 0xFF, 0x9D]);
+        assert_eq!(Command::BiasTee(false).bytes(), [0x0E, 0, 0, 0, 0]);
+        assert_eq!(Command::DigitalAgc(true).bytes(), [8, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn greetings_and_gains() {
+        let greeting = Greeting::parse(b"RTL0\0\0\0\x01\0\0\0\x0e").unwrap();
+        assert_eq!((greeting.tuner.unwrap().name, greeting.gain_count), ("E4000", 14));
+        assert_eq!(greeting.nearest_gain(-40.0), -10);
+        assert_eq!(greeting.nearest_gain(1e300), 420);
+        assert_eq!(greeting.nearest_gain(f64::NAN), -10);
+        let unknown = Greeting::parse(b"RTL0\0\0\xFF\x05\0\0\0\0").unwrap();
+        assert_eq!((unknown.tuner, unknown.nearest_gain(12.34)), (None, 123));
+        assert_eq!(Greeting::parse(b"RTL1\0\0\0\x05\0\0\0\x1d"), None);
+        assert!(TUNERS.iter().all(|tuner| tuner.gains.is_sorted()));
+    }
+
+    #[test]
+    fn what_the_receiver_cannot_do_is_refused() {
+        for (settings, subject, right) in [
+            (RadioSettings { sample_rate_hz: Some(500e3), ..settings() }, "--rate", "300000;"),
+            (RadioSettings { sample_rate_hz: Some(8e3), ..settings() }, "--rate", "225001;"),
+            (RadioSettings { sample_rate_hz: Some(20e6), ..settings() }, "--rate", "3200000;"),
+            (
+                RadioSettings { centre_frequency_hz: Some(8.4e9), ..settings() },
+                "--frequency",
+                "4294967295",
+            ),
+            (RadioSettings { antenna: Some("RX2".into()), ..settings() }, "--antenna", "leave"),
+            (RadioSettings { bandwidth_hz: Some(1e6), ..settings() }, "--bandwidth", "leave"),
+        ] {
+            let uri = DeviceUri::parse("rtl_tcp://127.0.0.1:9").unwrap();
+            let Err(OpenError::Request(error)) = device::open(&uri, &settings) else { panic!() };
+            assert_eq!(error.subject, subject);
+            assert!(error.right.contains(right), "{error}");
+        }
+    }
+
+    #[test]
+    fn samples_are_contiguous_and_dated() {
+        let server = RtlTcpServer::start(RATE, BURST);
+        let mut radio = open(&server, &settings()).unwrap();
+        let mut reader = Reader::new();
+        let began = Instant::now();
+        let mut counts = Vec::new();
+        while began.elapsed() < Duration::from_millis(1500) {
+            assert!(reader.read(radio.as_mut(), &server).unwrap());
+            counts.extend(reader.block.samples.iter().map(|z| {
+                let byte = |x: f32| (x * 127.5 + 127.5).round() as u32;
+                byte(z.re) + 256 * byte(z.im)
+            }));
+        }
+        reader.check_time();
+        assert_eq!((reader.jumped, radio.lost_samples(), radio.overflows()), (0, 0, 0));
+        assert_eq!(reader.anchor.unwrap().centre_frequency_hz, Some(437.5e6));
+        assert!(counts.len() > 500_000, "{}", counts.len());
+        for pair in counts.chunk_by(|a, b| a == b).collect::<Vec<_>>().windows(2) {
+            assert_eq!(pair[1][0], (pair[0][0] + 1) % 65_536);
+        }
+    }
+
+    #[test]
+    fn what_the_server_drops_is_counted_and_times_are_right_after_it() {
+        let server = RtlTcpServer::start(RATE, BURST);
+        let mut radio = open(&server, &settings()).unwrap();
+        let mut reader = Reader::new();
+        reader.read_for(1.2, radio.as_mut(), &server);
+        reader.check_time();
+        server.faults.lose.store(true, Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(300));
+        server.faults.lose.store(false, Ordering::Relaxed);
+        reader.read_for(1.2, radio.as_mut(), &server);
+        reader.check_time();
+        let lost = radio.lost_samples();
+        assert_eq!(lost, reader.jumped);
+        assert!((230_000..600_000).contains(&lost), "{lost}");
+        assert!(radio.overflows() >= 1);
+    }
+
+    #[test]
+    fn a_stall_after_which_everything_comes_loses_nothing() {
+        let server = RtlTcpServer::start(RATE, BURST);
+        let mut radio = open(&server, &RadioSettings { stall: None, ..settings() }).unwrap();
+        let mut reader = Reader::new();
+        reader.read_for(1.2, radio.as_mut(), &server);
+        server.faults.stall.store(true, Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(600));
+        server.faults.stall.store(false, Ordering::Relaxed);
+        reader.read_for(1.0, radio.as_mut(), &server);
+        reader.check_time();
+        assert_eq!(reader.jumped, 0);
+    }
+
+    #[test]
+    fn a_dead_stall_and_a_closed_connection_are_errors() {
+        let server = RtlTcpServer::start(RATE, BURST);
+        for (fault, kind) in [
+            (&server.faults.stall, io::ErrorKind::TimedOut),
+            (&server.faults.hang_up, io::ErrorKind::UnexpectedEof),
+        ] {
+            let mut radio = open(&server, &settings()).unwrap();
+            let mut reader = Reader::new();
+            reader.read_for(0.3, radio.as_mut(), &server);
+            fault.store(true, Ordering::Relaxed);
+            let began = Instant::now();
+            let error = loop {
+                match reader.read(radio.as_mut(), &server) {
+                    Ok(more) => assert!(more),
+                    Err(error) => break error,
+                }
+            };
+            assert!(began.elapsed() < Duration::from_secs(3));
+            assert_eq!(error.cause.kind(), kind, "{error}");
+            assert!(reader.block.samples.is_empty());
+            fault.store(false, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn what_is_no_server_is_told_from_one_that_is_not_there() {
+        let server = RtlTcpServer::start(RATE, BURST);
+        server.faults.garbage.store(true, Ordering::Relaxed);
+        let error = open(&server, &settings()).err().unwrap();
+        let OpenError::Request(error) = error else { panic!("{error}") };
+        assert_eq!(error.wrong, "what answers there is no rtl_tcp");
+        server.faults.garbage.store(false, Ordering::Relaxed);
+        server.faults.absent.store(true, Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(50));
+        let error = open(&server, &settings()).err().unwrap();
+        assert!(matches!(error, OpenError::Absent { .. }), "{error}");
+        assert!(error.to_string().contains("nothing listens"), "{error}");
+        // Accepted and closed at once, as by a proxy.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let uri = format!("rtl_tcp://{}", listener.local_addr().unwrap());
+        let closes = std::thread::spawn(move || drop(listener.accept()));
+        let error = device::open(&DeviceUri::parse(&uri).unwrap(), &settings()).err().unwrap();
+        assert!(error.to_string().contains("another program"), "{error}");
+        closes.join().unwrap();
+    }
+
+    #[test]
+    fn tuning_takes_effect_where_the_samples_are_taken() {
+        let server = RtlTcpServer::start(RATE, BURST);
+        let mut radio = open(&server, &settings()).unwrap();
+        let mut reader = Reader::new();
+        reader.read_for(0.6, radio.as_mut(), &server);
+        let tuned = jiff::Timestamp::now();
+        radio.tune(145.9e6).unwrap();
+        for wrong in [f64::NAN, -1.0, 1e10] {
+            let error = radio.tune(wrong).unwrap_err();
+            assert_eq!(error.cause.kind(), io::ErrorKind::InvalidInput);
+        }
+        let began = Instant::now();
+        while reader.anchor.unwrap().centre_frequency_hz != Some(145.9e6) {
+            assert!(reader.read(radio.as_mut(), &server).unwrap());
+            assert!(began.elapsed() < Duration::from_secs(3));
+        }
+        let late = reader.anchor.unwrap().time.unwrap().duration_since(tuned).as_secs_f64();
+        assert!((-0.01..0.2).contains(&late), "{late}");
+        assert!(server.commands.lock().unwrap().contains(&(1, 145_900_000)));
+    }
+
+    #[test]
+    fn reading_can_be_stopped() {
+        let server = RtlTcpServer::start(RATE, BURST);
+        let mut radio = open(&server, &RadioSettings { stall: None, ..settings() }).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        radio.stop_with(stop.clone());
+        let mut reader = Reader::new();
+        reader.read_for(0.2, radio.as_mut(), &server);
+        server.faults.stall.store(true, Ordering::Relaxed);
+        let stops = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(200));
+            stop.store(true, Ordering::Relaxed);
+        });
+        let began = Instant::now();
+        while reader.read(radio.as_mut(), &server).unwrap() {}
+        assert!(began.elapsed() < Duration::from_secs(2));
+        stops.join().unwrap();
     }
 }

@@ -55,3 +55,56 @@ pub(crate) fn connect(name: &str, host: &str, port: u16) -> Result<TcpStream, Op
     }
     Err(OpenError::absent(name, why))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use super::super::SampleBlock;
+    use super::super::device::{self, DeviceUri};
+    use super::*;
+
+    #[test]
+    fn samples_cut_anywhere_are_put_together_and_the_end_is_an_error() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let uri = format!(
+            "tcp://{}?format=cs16&rate=2000&frequency=145900000",
+            listener.local_addr().unwrap()
+        );
+        let bytes: Vec<u8> = (0..1001u16).flat_map(u16::to_le_bytes).collect();
+        let sent = bytes.clone();
+        let sender = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            socket.set_nodelay(true).unwrap();
+            for piece in sent.chunks(101) {
+                socket.write_all(piece).unwrap();
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let uri = DeviceUri::parse(&uri).unwrap();
+        let mut radio = device::open(&uri, &RadioSettings::default()).unwrap();
+        let mut block = SampleBlock::default();
+        let (mut samples, mut anchors) = (Vec::new(), Vec::new());
+        let error = loop {
+            match radio.read(&mut block, 64) {
+                Ok(more) => assert!(more && !block.samples.is_empty()),
+                Err(error) => break error,
+            }
+            assert_eq!(block.first_sample, samples.len() as u64);
+            anchors.extend(block.anchor);
+            samples.extend_from_slice(&block.samples);
+        };
+        sender.join().unwrap();
+        assert_eq!(error.cause.kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(samples.len(), 500);
+        for (k, z) in samples.iter().enumerate() {
+            assert_eq!((z.re * 32_768.0, z.im * 32_768.0), (2.0 * k as f32, 2.0 * k as f32 + 1.0));
+        }
+        assert!(anchors.iter().all(|a| a.centre_frequency_hz == Some(145.9e6) && a.time.is_some()));
+        let error = device::open(&uri, &RadioSettings::default()).err().unwrap();
+        assert!(error.to_string().contains("is the server running?"), "{error}");
+    }
+}
