@@ -81,7 +81,8 @@ pub struct RadioSettings {
     pub centre_frequency_hz: Option<f64>,
     /// Gain; `None`: [`Gain::Auto`] where the radio has it.
     pub gain: Option<Gain>,
-    /// By how much the radio's oscillator is too fast, in parts per million.
+    /// By how much the radio's oscillator is too fast, in parts per million. `rtl_tcp` has whole
+    /// ones.
     pub ppm: Option<f64>,
     /// Width of the filter before the converter.
     pub bandwidth_hz: Option<f64>,
@@ -159,7 +160,7 @@ impl RadioSettings {
 /// A stream of samples over the network that says nothing about itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamUri {
-    /// Name or address of the host; empty: all addresses of this computer (UDP only).
+    /// Name or address of the host; empty: all IPv4 addresses of this computer (UDP only).
     pub host: String,
     /// Its port.
     pub port: u16,
@@ -482,6 +483,8 @@ pub(crate) fn addresses(name: &str, host: &str, port: u16) -> Result<Vec<SocketA
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -535,6 +538,19 @@ mod tests {
             assert_eq!(error.wrong, wrong, "{text}");
             assert!(error.right.contains(right), "{text}: {error}");
             assert_eq!(error.subject, text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_odd(
+            scheme in prop::sample::select(vec!["rtl_tcp://", "udp://", "tcp://", "soapy:", ""]),
+            rest in "[a-z0-9:\\[\\]?&=./ é+-]{0,12}",
+            query in "(\\?(format=c?[su](8|16)|rate=[0-9e.-]{0,5}|frequency=[0-9e]{1,4}|&){0,6})?",
+        ) {
+            if let Ok(uri) = DeviceUri::parse(&format!("{scheme}{rest}{query}")) {
+                prop_assert_eq!(DeviceUri::parse(&uri.to_string()).unwrap(), uri);
+            }
         }
     }
 

@@ -190,12 +190,12 @@ impl<R: Receive> Source for LiveStream<R> {
         let enough = gathered.clamp(1, (BUFFER_BYTES / 2 / stride).min(max_samples.max(1)));
         let mut waited = false;
         let there = loop {
+            if self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                return Ok(false);
+            }
             let there = (self.end - self.start) / stride;
             if there >= enough {
                 break there;
-            }
-            if self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
-                return Ok(false);
             }
             if let Some(cause) = self.failure.take_if(|_| there == 0) {
                 return Err(self.error(cause));
@@ -211,7 +211,7 @@ impl<R: Receive> Source for LiveStream<R> {
                 break there;
             }
             if !came && self.failure.is_none() && self.heard.elapsed() >= self.stall {
-                let text = format!("no samples for {:.1} s", self.heard.elapsed().as_secs_f64());
+                let text = format!("no samples for {} s", self.stall.as_secs_f64());
                 return Err(self.error(io::Error::new(ErrorKind::TimedOut, text)));
             }
         };

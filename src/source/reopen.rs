@@ -600,10 +600,10 @@ mod tests {
         }
     }
 
+    type Open = fn() -> Result<Box<dyn Radio>, OpenError>;
+
     /// Devices in the order in which they are opened; afterwards the last one for ever.
-    fn scripted(
-        script: Vec<fn() -> Result<Box<dyn Radio>, OpenError>>,
-    ) -> (Result<Reopening, OpenError>, Arc<AtomicBool>, Events) {
+    fn scripted(script: Vec<Open>) -> (Result<Reopening, OpenError>, Arc<AtomicBool>, Events) {
         let stop = Arc::new(AtomicBool::new(false));
         let (events, on_event) = events();
         let turn = Mutex::new(0);

@@ -54,7 +54,7 @@ pub fn choose_centre(
         let wrong = "cannot be chosen without downlinks of known frequency and width";
         return Err(RequestError::new("--frequency", wrong, "say the frequency to tune to"));
     }
-    if !(usable_band_hz <= sample_rate_hz) {
+    if !sample_rate_hz.is_finite() || usable_band_hz > sample_rate_hz {
         let wrong = format!("a band of {usable_band_hz} Hz does not fit into {sample_rate_hz} Hz");
         return Err(RequestError::new("--rate", wrong, "choose a higher rate"));
     }
