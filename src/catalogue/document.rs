@@ -197,6 +197,18 @@ impl<'d, 't> Section<'d, 't> {
         }
     }
 
+    /// A boolean.
+    ///
+    /// # Errors
+    /// The value is none.
+    pub fn boolean(&self, key: &str) -> Result<Option<bool>, RequestError> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        match value.get_ref() {
+            DeValue::Boolean(boolean) => Ok(Some(*boolean)),
+            _ => Err(self.wrong_type(key, value, "true or false, without quotes")),
+        }
+    }
+
     /// An integer within `range`.
     pub fn integer(
         &self,

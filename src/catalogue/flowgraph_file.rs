@@ -12,6 +12,18 @@
 //! centre_frequency_hz = 437_216_000
 //! start = 2026-08-01T12:00:00Z
 //!
+//! [radio]                               # for `tulpar receive`; likewise
+//! device = "rtl_tcp://192.168.1.20"
+//! sample_rate_hz = 250_000
+//! frequency_hz = 437_540_000            # chosen beside the downlinks if not given
+//! gain = "auto"                         # or dB, as text: "32.8"
+//! antenna = "RX2"
+//! bandwidth_hz = 200_000
+//! ppm = -1.5
+//! bias_tee = true
+//! clock_source = "external"
+//! time_source = "external"
+//!
 //! [tracking]                            # likewise
 //! doppler = "orbit"                     # as after --doppler
 //! elements = ["cubesats.tle"]
@@ -31,9 +43,22 @@ use super::document::{Document, Section};
 use super::satellite::{self, Downlink, Satellite};
 use crate::error::RequestError;
 use crate::source::InputOptions;
+use crate::source::device::{Gain, RadioSettings};
 
-const KEYS: &[&str] = &["satellite", "downlinks", "downlink", "input", "tracking", "sink"];
+const KEYS: &[&str] = &["satellite", "downlinks", "downlink", "input", "radio", "tracking", "sink"];
 const INPUT_KEYS: &[&str] = &["file", "format", "sample_rate_hz", "centre_frequency_hz", "start"];
+const RADIO_KEYS: &[&str] = &[
+    "device",
+    "sample_rate_hz",
+    "frequency_hz",
+    "gain",
+    "antenna",
+    "bandwidth_hz",
+    "ppm",
+    "bias_tee",
+    "clock_source",
+    "time_source",
+];
 const TRACKING_KEYS: &[&str] = &["doppler", "elements", "station"];
 const SINK_KINDS: &[&str] = &["udp", "kiss-file", "jsonl", "text"];
 
@@ -51,6 +76,10 @@ pub struct FlowgraphFile {
     pub input_file: Option<String>,
     /// What the file says about the recording.
     pub input: InputOptions,
+    /// The radio, as after `--device`.
+    pub device: Option<String>,
+    /// What the file says about the radio.
+    pub radio: RadioSettings,
     /// How the Doppler shift is followed.
     pub tracking: TrackingRequest,
     /// Where the frames go; none stands for standard output as text.
@@ -149,6 +178,10 @@ impl FlowgraphFile {
             Some(section) => input(&section)?,
             None => (None, InputOptions::default()),
         };
+        let (device, radio) = match root.table("radio", RADIO_KEYS)? {
+            Some(section) => radio(&section)?,
+            None => (None, RadioSettings::default()),
+        };
         let tracking = match root.table("tracking", TRACKING_KEYS)? {
             Some(section) => TrackingRequest {
                 doppler: section.string("doppler")?,
@@ -159,7 +192,17 @@ impl FlowgraphFile {
         };
         let sinks =
             root.tables("sink", sink_keys)?.iter().map(sink).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { satellite, downlinks, own_downlinks, input_file, input, tracking, sinks })
+        Ok(Self {
+            satellite,
+            downlinks,
+            own_downlinks,
+            input_file,
+            input,
+            device,
+            radio,
+            tracking,
+            sinks,
+        })
     }
 
     /// The downlinks that are to be decoded, with their satellite if they are the catalogue's.
@@ -194,6 +237,28 @@ fn input(section: &Section<'_, '_>) -> Result<(Option<String>, InputOptions), Re
         start: section.instant("start")?,
     };
     Ok((section.string("file")?, options))
+}
+
+fn radio(section: &Section<'_, '_>) -> Result<(Option<String>, RadioSettings), RequestError> {
+    let gain = match section.string("gain")? {
+        Some(text) => Some(text.parse::<Gain>().map_err(|error| {
+            section.error_at("gain", format!("gain {}", error.wrong), error.right)
+        })?),
+        None => None,
+    };
+    let settings = RadioSettings {
+        sample_rate_hz: section.number("sample_rate_hz", 1.0..=1e10, "Hz")?,
+        centre_frequency_hz: section.number("frequency_hz", 0.0..=3e11, "Hz")?,
+        gain,
+        ppm: section.number("ppm", -1e4..=1e4, "ppm")?,
+        bandwidth_hz: section.number("bandwidth_hz", 1.0..=1e10, "Hz")?,
+        antenna: section.string("antenna")?,
+        bias_tee: section.boolean("bias_tee")?,
+        clock_source: section.string("clock_source")?,
+        time_source: section.string("time_source")?,
+        ..RadioSettings::default()
+    };
+    Ok((section.string("device")?, settings))
 }
 
 /// Keys of a sink of this kind.
@@ -298,6 +363,9 @@ mod tests {
             ("satellite = \"A\"\n[input]\nstart = \"noon\"", "start = noon is no instant"),
             ("satellite = \"A\"\n[input]\nstart = 2026-08-01", "is no instant"),
             ("satellite = \"A\"\n[input]\nstart = 5", "start is an integer"),
+            ("satellite = \"A\"\n[radio]\nrate = 5", "key \"rate\" is unknown"),
+            ("satellite = \"A\"\n[radio]\ngain = \"loud\"", "gain \"loud\" is no gain"),
+            ("satellite = \"A\"\n[radio]\nbias_tee = 1", "bias_tee is an integer"),
             ("satellite = \"A\"\n[tracking]\ndopler = 5", "did you mean \"doppler\"?"),
             ("satellite = \"A\"\n[tracking]\nstation = 5", "station is an integer"),
             ("satellite = \"A\"\n[[sink]]", "kind is missing"),

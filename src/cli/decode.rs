@@ -12,6 +12,7 @@ use tulpar::frame::Origin;
 use tulpar::framing::{self, Options};
 use tulpar::modulation::{self, InputKind, Parameters};
 use tulpar::receiver::{Downlink, Input, Receiver};
+use tulpar::source::device::RadioSettings;
 use tulpar::source::{InputOptions, SourceInfo};
 
 use super::doppler::Aim;
@@ -76,6 +77,10 @@ pub struct Decoding {
     /// Likewise.
     pub input: InputOptions,
     /// Likewise.
+    pub device: Option<String>,
+    /// Likewise.
+    pub radio: RadioSettings,
+    /// Likewise.
     pub tracking: TrackingRequest,
     /// Likewise.
     pub sinks: Vec<SinkRequest>,
@@ -106,6 +111,8 @@ impl ModeArguments {
             return Ok(Decoding {
                 input_file: file.input_file,
                 input: file.input,
+                device: file.device,
+                radio: file.radio,
                 tracking: file.tracking,
                 sinks: file.sinks,
                 ..decoding
@@ -125,6 +132,8 @@ impl ModeArguments {
             notes: Vec::new(),
             input_file: None,
             input: InputOptions::default(),
+            device: None,
+            radio: RadioSettings::default(),
             tracking: TrackingRequest::default(),
             sinks: Vec::new(),
             satellite: None,
@@ -267,6 +276,8 @@ impl Decoding {
             notes: Vec::new(),
             input_file: None,
             input: InputOptions::default(),
+            device: None,
+            radio: RadioSettings::default(),
             tracking: TrackingRequest::default(),
             sinks: Vec::new(),
             satellite: None,
@@ -302,6 +313,8 @@ impl Decoding {
             notes,
             input_file: None,
             input: InputOptions::default(),
+            device: None,
+            radio: RadioSettings::default(),
             tracking: TrackingRequest::default(),
             sinks: Vec::new(),
             satellite: satellite.cloned(),

@@ -45,7 +45,7 @@ struct RadioArguments {
     /// Radio or stream: rtl_tcp://HOST[:PORT], udp://[HOST]:PORT?format=cs16&rate=48000,
     /// tcp://HOST:PORT?…, soapy:driver=rtlsdr
     #[arg(long, value_name = "URI", help_heading = "Radio")]
-    device: String,
+    device: Option<String>,
     /// Samples per second; as few as hold the downlinks if not given
     #[arg(long, value_name = "HZ", value_parser = numbers::sample_rate, allow_negative_numbers = true,
           help_heading = "Radio")]
@@ -92,81 +92,95 @@ struct RadioArguments {
 }
 
 impl RadioArguments {
+    /// As the command line says, or else the flowgraph file.
     fn settings(
         &self,
         uri: &DeviceUri,
-        downlinks: &[Downlink],
+        decoding: &Decoding,
     ) -> Result<RadioSettings, RequestError> {
+        let file = &decoding.radio;
         let mut settings = RadioSettings {
-            sample_rate_hz: self.rate,
-            centre_frequency_hz: self.frequency,
-            gain: self.gain,
-            ppm: self.ppm,
-            bandwidth_hz: self.bandwidth,
-            antenna: self.antenna.clone(),
-            bias_tee: self.bias_tee.then_some(true),
-            clock_source: self.clock_source.clone(),
-            time_source: self.time_source.clone(),
+            sample_rate_hz: self.rate.or(file.sample_rate_hz),
+            centre_frequency_hz: self.frequency.or(file.centre_frequency_hz),
+            gain: self.gain.or(file.gain),
+            ppm: self.ppm.or(file.ppm),
+            bandwidth_hz: self.bandwidth.or(file.bandwidth_hz),
+            antenna: self.antenna.clone().or(file.antenna.clone()),
+            bias_tee: self.bias_tee.then_some(true).or(file.bias_tee),
+            clock_source: self.clock_source.clone().or(file.clock_source.clone()),
+            time_source: self.time_source.clone().or(file.time_source.clone()),
             ..RadioSettings::default()
         };
         if matches!(uri, DeviceUri::RtlTcp { .. } | DeviceUri::Soapy { .. }) {
-            (settings.sample_rate_hz, settings.centre_frequency_hz) = self.tuned(downlinks)?;
+            (settings.sample_rate_hz, settings.centre_frequency_hz) =
+                tuned(settings.sample_rate_hz, settings.centre_frequency_hz, &decoding.downlinks)?;
         }
         Ok(settings)
     }
+}
 
-    /// Rate and frequency of a radio that has to be told: as asked for, else as the downlinks need.
-    fn tuned(&self, downlinks: &[Downlink]) -> Result<(Option<f64>, Option<f64>), RequestError> {
-        let occupied: Vec<Occupied> = downlinks
-            .iter()
-            .filter_map(|downlink| {
-                let frequency_hz = downlink.frequency_hz?;
-                let width_hz = 2.0
-                    * (blind_search_hz(frequency_hz)
-                        + downlink.parameters.symbol_rate_bd
-                        + downlink.parameters.deviation_hz.unwrap_or(0.0).abs());
-                Some(Occupied { frequency_hz, width_hz })
-            })
-            .collect();
-        if self.frequency.is_some() && self.rate.is_some() {
-            return Ok((self.rate, self.frequency));
-        }
-        let widest = occupied.iter().map(|o| o.width_hz).fold(0.0, f64::max);
-        let rates: Vec<f64> = self.rate.map_or_else(|| RATES_HZ.to_vec(), |rate| vec![rate]);
-        let mut refused = None;
-        for rate_hz in rates {
-            match self.frequency {
-                Some(frequency_hz) => {
-                    let fits = |o: &Occupied| {
-                        (o.frequency_hz - frequency_hz).abs() + o.width_hz / 2.0
-                            <= 0.5 * USABLE_SHARE * rate_hz
-                    };
-                    if widest <= USABLE_SHARE * rate_hz && occupied.iter().all(fits) {
-                        return Ok((Some(rate_hz), Some(frequency_hz)));
-                    }
-                }
-                None => match choose_centre(&occupied, USABLE_SHARE * rate_hz, rate_hz, GUARD_HZ) {
-                    Ok(centre_hz) => return Ok((Some(rate_hz), Some(centre_hz))),
-                    Err(error) => refused = Some(error),
-                },
-            }
-        }
-        Err(refused.unwrap_or_else(|| {
-            RequestError::new(
-                "--frequency",
-                "the downlinks do not fit into a radio's band around it",
-                "leave it out, or choose fewer downlinks with --downlink",
-            )
-        }))
+/// Rate and frequency of a radio that has to be told: as asked for, else as the downlinks need.
+fn tuned(
+    rate: Option<f64>,
+    frequency: Option<f64>,
+    downlinks: &[Downlink],
+) -> Result<(Option<f64>, Option<f64>), RequestError> {
+    let occupied: Vec<Occupied> = downlinks
+        .iter()
+        .filter_map(|downlink| {
+            let frequency_hz = downlink.frequency_hz?;
+            let width_hz = 2.0
+                * (blind_search_hz(frequency_hz)
+                    + downlink.parameters.symbol_rate_bd
+                    + downlink.parameters.deviation_hz.unwrap_or(0.0).abs());
+            Some(Occupied { frequency_hz, width_hz })
+        })
+        .collect();
+    if frequency.is_some() && rate.is_some() {
+        return Ok((rate, frequency));
     }
+    let widest = occupied.iter().map(|o| o.width_hz).fold(0.0, f64::max);
+    let rates: Vec<f64> = rate.map_or_else(|| RATES_HZ.to_vec(), |rate| vec![rate]);
+    let mut refused = None;
+    for rate_hz in rates {
+        match frequency {
+            Some(frequency_hz) => {
+                let fits = |o: &Occupied| {
+                    (o.frequency_hz - frequency_hz).abs() + o.width_hz / 2.0
+                        <= 0.5 * USABLE_SHARE * rate_hz
+                };
+                if widest <= USABLE_SHARE * rate_hz && occupied.iter().all(fits) {
+                    return Ok((Some(rate_hz), Some(frequency_hz)));
+                }
+            }
+            None => match choose_centre(&occupied, USABLE_SHARE * rate_hz, rate_hz, GUARD_HZ) {
+                Ok(centre_hz) => return Ok((Some(rate_hz), Some(centre_hz))),
+                Err(error) => refused = Some(error),
+            },
+        }
+    }
+    Err(refused.unwrap_or_else(|| {
+        RequestError::new(
+            "--frequency",
+            "the downlinks do not fit into a radio's band around it",
+            "leave it out, or choose fewer downlinks with --downlink",
+        )
+    }))
 }
 
 /// Receives until it is told to stop.
 pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let mut decoding = arguments.mode.resolve()?;
     let said = &arguments.radio;
-    let uri = DeviceUri::parse(&said.device)?;
-    let settings = said.settings(&uri, &decoding.downlinks)?;
+    let device = said.device.clone().or(decoding.device.take()).ok_or_else(|| {
+        RequestError::new(
+            "--device",
+            "missing",
+            "name a radio or stream, for instance rtl_tcp://localhost, or soapy:driver=rtlsdr",
+        )
+    })?;
+    let uri = DeviceUri::parse(&device)?;
+    let settings = said.settings(&uri, &decoding)?;
     let screen = Screen::live(arguments.output.quiet);
     let stop = output::stop_on_signal(&screen);
     let source = open(&uri, settings.clone(), &stop, &screen)?;

@@ -33,6 +33,9 @@ pub struct Faults {
     stop: AtomicBool,
 }
 
+/// I and Q of the sample with an index.
+pub type SampleBytes = dyn Fn(u64) -> [u8; 2] + Send + Sync;
+
 /// A server of the `rtl_tcp` protocol, with samples in real time.
 pub struct RtlTcpServer {
     /// Where it listens.
@@ -51,6 +54,11 @@ pub struct RtlTcpServer {
 impl RtlTcpServer {
     /// Takes `rate` samples per second from now on, and hands them on `burst` at a time.
     pub fn start(rate: f64, burst: u64) -> Self {
+        Self::playing(rate, burst, Arc::new(sample))
+    }
+
+    /// The same with samples of one's own: I and Q of a sample by its index.
+    pub fn playing(rate: f64, burst: u64, sample: Arc<SampleBytes>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let faults = Arc::new(Faults::default());
@@ -79,7 +87,7 @@ impl RtlTcpServer {
                     if let Ok((client, _)) = listener.accept() {
                         client.set_nonblocking(false).unwrap();
                         clients.fetch_add(1, Ordering::Relaxed);
-                        serve_client(client, &faults, &commands, began, rate, burst);
+                        serve_client(client, &faults, &commands, (began, rate, burst), &*sample);
                     }
                 }
             };
@@ -113,9 +121,8 @@ fn serve_client(
     mut client: TcpStream,
     faults: &Faults,
     commands: &Mutex<Vec<(u8, u32)>>,
-    began: Instant,
-    rate: f64,
-    burst: u64,
+    (began, rate, burst): (Instant, f64, u64),
+    sample: &SampleBytes,
 ) {
     let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
     client.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
