@@ -73,7 +73,7 @@ fn radios_through_the_real_library() {
     write(&folder.path().join("numbered.cf32"), &numbered(3_000_000));
     write(&folder.path().join("carrier.cf32"), &[Complex32::new(0.5, 0.0); 1000]);
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--test-threads=8"])
+        .args(["--ignored", "--test-threads=8", "--nocapture"])
         .env("SOAPY_SDR_PLUGIN_PATH", &modules)
         .env(MODULE, folder.path())
         .stdin(Stdio::null())
@@ -82,6 +82,7 @@ fn radios_through_the_real_library() {
     let said = String::from_utf8_lossy(&child.stdout);
     assert!(child.status.success(), "{said}\n{}", String::from_utf8_lossy(&child.stderr));
     assert!(said.contains(" passed; 0 failed"), "{said}");
+    eprint!("{}", String::from_utf8_lossy(&child.stderr));
     the_command_lists_and_shows(folder.path(), &modules);
 }
 
@@ -122,7 +123,7 @@ fn the_command_lists_and_shows(folder: &Path, modules: &Path) {
     // None there: other radios of the computer that runs this would be listed instead.
     let none = text(&tulpar(&["devices"], ""));
     if none.contains("none found") {
-        assert!(none.contains("soapysdr-module-rtlsdr") || none.contains("udev"), "{none}");
+        assert!(none.contains("soapysdr-module-") || none.contains("udev"), "{none}");
     }
     let error = |arguments: &[&str], status: i32| {
         let output = tulpar(arguments, &radios);
@@ -292,9 +293,8 @@ fn lossy(more: &str, sleep: Option<Duration>) {
     let offsets = heard.offsets();
     assert!(offsets.iter().all(|offset| *offset == offsets[0]), "{:?}", offsets.last());
     let gap = heard.blocks.windows(2).find(|pair| pair[1].0 > pair[0].0 + pair[0].1.len() as u64);
-    let (first, samples) = &gap.unwrap()[1];
+    let (first, _) = &gap.unwrap()[1];
     assert!(heard.anchors.iter().any(|anchor| anchor.sample == *first));
-    assert_eq!(heard.blocks.iter().filter(|(_, s)| s.len() == samples.len()).count().min(1), 1);
     let late = heard.lateness_ms(set.switched_on_s());
     let before = heard.blocks.iter().position(|(f, _)| f == first).unwrap() - 1;
     let moved: Vec<f64> = late[before..].iter().map(|ms| ms - late[before]).collect();

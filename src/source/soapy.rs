@@ -192,6 +192,7 @@ pub fn open(
         start: 0,
         end: 0,
         gap: None,
+        backlog: None,
         stamp: None,
         keeps_utc: None,
         told: None,
@@ -254,6 +255,8 @@ struct Soapy {
     end: usize,
     /// So many were lost before this place in the buffer.
     gap: Option<(usize, u64)>,
+    /// How many samples waited in the driver behind the first ones, until these are handed on.
+    backlog: Option<u64>,
     /// A sample and its timestamp.
     stamp: Option<(u64, i64)>,
     /// Whether timestamps are UTC. Known once they are believed.
@@ -302,6 +305,9 @@ impl Soapy {
                     self.found_missing(lost);
                     self.gap = Some((self.end, lost));
                 }
+                if self.stamp.is_none() {
+                    self.backlog = self.backlog_behind(time_ns, count);
+                }
                 let place = self.clock.next_sample() + (self.end - self.start) as u64;
                 self.stamp = Some((place.saturating_add(lost), time_ns));
                 self.end += count;
@@ -325,6 +331,16 @@ impl Soapy {
                 }
             },
         }
+    }
+
+    /// How many samples have been taken behind the first `count`, of `time_ns`, by the radio's own
+    /// clock. At most those since the radio was started.
+    fn backlog_behind(&self, time_ns: i64, count: usize) -> Option<u64> {
+        let now_ns = self.device.as_ref()?.get_hardware_time(None).ok()?;
+        let taken_s = now_ns.saturating_sub(time_ns) as f64 * 1e-9;
+        let behind = taken_s * self.info.sample_rate_hz - count as f64;
+        let possible = taken_s <= self.began.elapsed().as_secs_f64() && behind > 0.0;
+        possible.then(|| behind.round() as u64)
     }
 
     /// Says that samples are missing, and counts it unless the driver has reported it.
@@ -443,11 +459,12 @@ impl Source for Soapy {
         {
             count = count.min(usize::try_from(sample - next).unwrap_or(usize::MAX));
         }
-        let lost_behind = self.gap.map_or(0, |(_, lost)| lost);
+        let mut unseen = self.gap.map_or(0, |(_, lost)| lost);
+        unseen = unseen.saturating_add(self.backlog.take().unwrap_or(0));
         let placed = self.clock.place(Arrival {
             at: self.watch.now(),
             samples: count as u64,
-            behind: ((self.end - self.start - count) as u64).saturating_add(lost_behind),
+            behind: ((self.end - self.start - count) as u64).saturating_add(unseen),
             waited,
         });
         if placed.lost > 0 {

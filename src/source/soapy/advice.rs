@@ -135,18 +135,34 @@ pub(super) fn is_without_module(message: &str) -> bool {
     message.contains("make() no match") || message.contains("no enumeration results")
 }
 
-/// Radios on USB that this user may not open: the driver's name and what to do. Drivers often do
-/// not even list these.
-pub(super) fn forbidden() -> Vec<(&'static str, String)> {
-    let open = |node: &Path| OpenOptions::new().read(true).write(true).open(node).map(|_| ());
-    forbidden_in(Path::new("/sys/bus/usb/devices"), Path::new("/dev/bus/usb"), open)
+/// A radio on USB that some driver is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PluggedIn {
+    pub driver: &'static str,
+    /// What to do if this user may not open it.
+    pub forbidden: Option<String>,
 }
 
-fn forbidden_in(
+impl PluggedIn {
+    /// What to do about a radio that the library does not list.
+    pub fn advice(&self) -> String {
+        self.forbidden.clone().unwrap_or_else(|| {
+            format!("it is plugged in, but not listed: {}", module_of(self.driver))
+        })
+    }
+}
+
+/// Radios on USB. Drivers often do not list those that may not be opened.
+pub(super) fn plugged_in() -> Vec<PluggedIn> {
+    let open = |node: &Path| OpenOptions::new().read(true).write(true).open(node).map(|_| ());
+    plugged_into(Path::new("/sys/bus/usb/devices"), Path::new("/dev/bus/usb"), open)
+}
+
+fn plugged_into(
     devices: &Path,
     nodes: &Path,
     open: impl Fn(&Path) -> io::Result<()>,
-) -> Vec<(&'static str, String)> {
+) -> Vec<PluggedIn> {
     let mut found = Vec::new();
     let Ok(entries) = fs::read_dir(devices) else { return found };
     for entry in entries.flatten() {
@@ -162,9 +178,9 @@ fn forbidden_in(
         let number = |file: &str| read(file)?.parse::<u32>().ok();
         let (Some(bus), Some(device)) = (number("busnum"), number("devnum")) else { continue };
         let node = nodes.join(format!("{bus:03}")).join(format!("{device:03}"));
-        if open(&node).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
-            found.push((driver.name, udev_rule(driver.name, Some(&vendor))));
-        }
+        let denied = open(&node).is_err_and(|e| e.kind() == io::ErrorKind::PermissionDenied);
+        let forbidden = denied.then(|| udev_rule(driver.name, Some(&vendor)));
+        found.push(PluggedIn { driver: driver.name, forbidden });
     }
     found
 }
@@ -229,10 +245,12 @@ mod tests {
             Some("/dev/001/008") => Ok(()),
             other => panic!("{other:?}"),
         };
-        let found = forbidden_in(folder.path(), Path::new("/dev"), open);
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].0, "rtlsdr");
-        assert!(found[0].1.contains("0bda"));
-        assert!(forbidden_in(Path::new("/nonexistent"), Path::new("/dev"), open).is_empty());
+        let mut found = plugged_into(folder.path(), Path::new("/dev"), open);
+        found.sort_by_key(|radio| radio.driver);
+        let [hackrf, rtlsdr] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((hackrf.driver, rtlsdr.driver), ("hackrf", "rtlsdr"));
+        assert!(rtlsdr.advice().contains("ATTR{idVendor}==\"0bda\""));
+        assert!(hackrf.advice().contains("soapysdr-module-hackrf"));
+        assert!(plugged_into(Path::new("/nonexistent"), Path::new("/dev"), open).is_empty());
     }
 }

@@ -126,21 +126,21 @@ pub(super) fn make(name: &str, arguments: &[(String, String)]) -> Result<Device,
     };
     let text = said(&error);
     let driver = arguments.iter().find(|(key, _)| key == "driver").map(|(_, value)| &**value);
-    let forbidden = advice::forbidden();
-    let mine = forbidden.iter().find(|(name, _)| driver.is_none_or(|driver| driver == *name));
+    let plugged_in = advice::plugged_in();
+    let mine = plugged_in.iter().find(|radio| driver.is_none_or(|driver| driver == radio.driver));
     if advice::is_without_module(&text) {
         if let Some(driver) = driver {
             let wrong = format!("SoapySDR has no module for the driver \"{driver}\"");
             return Err(RequestError::new(name, wrong, advice::module_of(driver)).into());
         }
-        if let Some((_, advice)) = mine {
-            return Err(OpenError::absent(name, advice.clone()));
+        if let Some(radio) = mine {
+            return Err(OpenError::absent(name, format!("{}: {}", radio.driver, radio.advice())));
         }
         let why = format!("no radio was found; plug it in, or {}", advice::INSTALL);
         return Err(OpenError::absent(name, why));
     }
     let mut why = text.clone();
-    if let Some((_, advice)) = mine {
+    if let Some(advice) = mine.and_then(|radio| radio.forbidden.as_ref()) {
         why = format!("{why}; {advice}");
     } else if let Some(advice) = advice::advice(driver.unwrap_or_default(), &text) {
         why = format!("{why}; {advice}");
@@ -153,13 +153,13 @@ pub(super) fn make(name: &str, arguments: &[(String, String)]) -> Result<Device,
     Err(OpenError::absent(name, why))
 }
 
-/// What to do if no radio is listed: about those that may not be opened, and about modules.
+/// What to do if no radio is listed: about those that are plugged in, or about modules.
 pub fn hints() -> Vec<String> {
-    let forbidden = advice::forbidden();
-    if forbidden.is_empty() {
+    let plugged_in = advice::plugged_in();
+    if plugged_in.is_empty() {
         return vec![format!("plug the radio in, or {}", advice::INSTALL)];
     }
-    forbidden.into_iter().map(|(driver, advice)| format!("{driver}: {advice}")).collect()
+    plugged_in.iter().map(|radio| format!("{}: {}", radio.driver, radio.advice())).collect()
 }
 
 /// What a radio can do.
