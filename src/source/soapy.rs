@@ -143,6 +143,7 @@ pub fn open(
     // Saturates; the rate is finite and above 0.
     let capacity = ((GATHER_S * rate).ceil() as usize).clamp(64, 1 << 18);
     let extra = settings::stream_arguments(&set_up.driver, rate);
+    let began = Instant::now();
     let started = match format {
         Format::CU8 => start::<Complex<u8>>(&device, channel, capacity, &extra),
         Format::CS8 => start::<Complex<i8>>(&device, channel, capacity, &extra),
@@ -176,7 +177,7 @@ pub fn open(
         samples,
         clock: SampleClock::new(rate, mtu as f64),
         timeline: Timeline::new(rate),
-        began: Instant::now(),
+        began,
         watch,
         info,
         format: SampleFormat { scalar, big_endian: cfg!(target_endian = "big"), complex: true },
@@ -339,7 +340,9 @@ impl Soapy {
         let now_ns = self.device.as_ref()?.get_hardware_time(None).ok()?;
         let taken_s = now_ns.saturating_sub(time_ns) as f64 * 1e-9;
         let behind = taken_s * self.info.sample_rate_hz - count as f64;
-        let possible = taken_s <= self.began.elapsed().as_secs_f64() && behind > 0.0;
+        // Both clocks are read to some precision.
+        let since_s = (self.began.elapsed() + BREATH).as_secs_f64();
+        let possible = taken_s <= since_s && behind > 0.0;
         possible.then(|| behind.round() as u64)
     }
 
@@ -420,6 +423,9 @@ impl Source for Soapy {
         let mut waited = false;
         let mut after_gap = false;
         let there = loop {
+            if self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                return Ok(false);
+            }
             if let Some((_, lost)) = self.gap.take_if(|(place, _)| *place <= self.start) {
                 self.clock.skip(lost);
                 after_gap = true;
@@ -427,9 +433,6 @@ impl Source for Soapy {
             let there = self.gap.map_or(self.end, |(place, _)| place) - self.start;
             if there >= enough || self.gap.is_some() {
                 break there;
-            }
-            if self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
-                return Ok(false);
             }
             if let Some(cause) = self.failure.take_if(|_| there == 0) {
                 return Err(self.error(cause));
@@ -444,9 +447,8 @@ impl Source for Soapy {
                 Came::Samples => {}
                 Came::Nothing | Came::Overflow if there > 0 => break there,
                 Came::Nothing | Came::Overflow => {
-                    let silent = self.heard.elapsed();
-                    if silent >= self.stall && self.failure.is_none() {
-                        let text = format!("no samples for {:.1} s", silent.as_secs_f64());
+                    if self.heard.elapsed() >= self.stall && self.failure.is_none() {
+                        let text = format!("no samples for {} s", self.stall.as_secs_f64());
                         return Err(self.error(io::Error::new(ErrorKind::TimedOut, text)));
                     }
                 }
