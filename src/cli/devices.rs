@@ -93,11 +93,20 @@ fn show(_soapy: &str, text: &str, _json: bool) -> anyhow::Result<Outcome> {
     Err(RequestError::new(text, "SoapySDR is not built in", BUILD).into())
 }
 
+/// A wrong request is told from a radio that is not there by the exit status.
+#[cfg(feature = "soapy")]
+fn wrong_or_failed(error: tulpar::source::device::OpenError) -> anyhow::Error {
+    match error {
+        tulpar::source::device::OpenError::Request(error) => error.into(),
+        absent => absent.into(),
+    }
+}
+
 #[cfg(feature = "soapy")]
 fn list(json: bool) -> anyhow::Result<Outcome> {
     use tulpar::source::soapy;
 
-    let radios = soapy::list("")?;
+    let radios = soapy::list("").map_err(wrong_or_failed)?;
     let hints = if radios.is_empty() { soapy::hints() } else { Vec::new() };
     if json {
         let value = serde_json::json!({ "kinds": kinds(), "radios": radios, "hints": hints });
@@ -126,7 +135,7 @@ fn list(json: bool) -> anyhow::Result<Outcome> {
 
 #[cfg(feature = "soapy")]
 fn show(soapy: &str, _text: &str, json: bool) -> anyhow::Result<Outcome> {
-    let probe = tulpar::source::soapy::probe(soapy)?;
+    let probe = tulpar::source::soapy::probe(soapy).map_err(wrong_or_failed)?;
     if json {
         print_json(&probe)?;
         return Ok(Outcome::Done);
