@@ -17,6 +17,7 @@
 //   formats=CS8/CS16     formats of streams, the native one first (default CF32/CS16/CS8)
 //   full_scale=X         of native CS16 (default 32768)
 //   time=0|1             whether samples have timestamps (default 1)
+//   utc=0|1              whether timestamps are UTC, else since it was switched on (default 0)
 //   ring=S  mtu=N        memory (default 0.5 s), samples at once (default 1024)
 //   oscillator_ppm=X     the oscillator is too fast by so much: tunes too high
 //   corr=0|1             has the component CORR, in whole ppm (default 0)
@@ -81,6 +82,7 @@ struct Life
 {
     bool on = false;
     Clock::time_point since;
+    long long since_utc_ns = 0;
     bool failed = false;
     long opened = 0;
     long overflows = 0;
@@ -301,6 +303,8 @@ public:
             {
                 now.on = true;
                 now.since = Clock::now();
+                const auto utc = std::chrono::system_clock::now().time_since_epoch();
+                now.since_utc_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(utc).count();
             }
         }
         std::lock_guard<std::mutex> lock(mutex);
@@ -407,7 +411,10 @@ private:
     }
     long long time_ns(long long sample) const
     {
-        return std::llround(static_cast<double>(sample) / rate * 1e9);
+        const long long ns = std::llround(static_cast<double>(sample) / rate * 1e9);
+        if (number(args, "utc", 0) == 0) return ns;
+        std::lock_guard<std::mutex> lock(lives_mutex);
+        return life(args).since_utc_ns + ns;
     }
 
     double asked = 0;

@@ -121,6 +121,8 @@ pub(super) fn advice(driver: &str, message: &str) -> Option<String> {
         "devices found",
         "no rtl-sdr",
         "no test radio",
+        "device matches",
+        "get_index_by_serial",
         "not found",
         "lookuperror",
     ]) {
@@ -206,6 +208,8 @@ mod tests {
             ("rtlsdr", "Unable to open RTL-SDR device", "udev"),
             ("rtlsdr", "Unable to open RTL-SDR device", "dvb_usb_rtl28xxu"),
             ("rtlsdr", "No RTL-SDR devices found!", "plug it in"),
+            ("hackrf", "no hackrf device matches", "plug it in"),
+            ("rtlsdr", "rtlsdr_get_index_by_serial(77) - -2", "plug it in"),
             ("uhd", "LookupError: KeyError: No devices found for ----->", "plug it in"),
             ("uhd", "Could not find path for image: usrp_b200_fw.hex", "uhd_images_downloader"),
         ] {

@@ -145,10 +145,13 @@ pub(super) fn make(name: &str, arguments: &[(String, String)]) -> Result<Device,
     } else if let Some(advice) = advice::advice(driver.unwrap_or_default(), &text) {
         why = format!("{why}; {advice}");
     }
-    let others = found(name, &[]).unwrap_or_default();
-    if !others.is_empty() {
+    // It is not there: what is.
+    if found(name, arguments).is_ok_and(|found| found.is_empty()) {
+        let others = found(name, &[]).unwrap_or_default();
         let uris: Vec<&str> = others.iter().map(|other| &*other.uri).collect();
-        why = format!("{why}; found instead: {}", uris.join(", "));
+        if !uris.is_empty() {
+            why = format!("{why}; found instead: {}", uris.join(", "));
+        }
     }
     Err(OpenError::absent(name, why))
 }
