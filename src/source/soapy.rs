@@ -3,7 +3,7 @@
 //! * **Samples** of 8 bits are taken as they are and converted once, here; otherwise the driver is
 //!   asked for floats, and for 16 bits if it has none.
 //! * **Place and time** of samples come from the [`SampleClock`], as with every live source. Gaps
-//!   are found by the driver's timestamps where they can be believed ([`timeline`]), else by the
+//!   are found by the driver's timestamps where they can be believed (`timeline.rs`), else by the
 //!   clock. A radio that keeps UTC by itself (GPS) gives the times as well.
 //! * **Failures**: an overflow is counted and gone on from; no samples for [`STALL`], and every
 //!   other error of the stream, end the reading, and [`super::reopen::Reopening`] opens the radio
