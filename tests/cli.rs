@@ -358,6 +358,8 @@ fn real_time_is_real_and_the_runtime_keeps_to_itself() {
 fn lists_are_on_standard_output() {
     for (arguments, words) in [
         (&["modes"][..], &["FSK", "AX.25 G3RUH", "CCSDS 131.0-B", "--option frame_size="][..]),
+        (&["devices"], &["rtl_tcp://HOST", "udp://", "tcp://"]),
+        (&["devices", "--json"], &["\"kinds\"", "\"radios\"", "\"hints\""]),
         (&["satellites", "twins"], &["TWINS (Twin Sat 1, TS-1)  99001", "[not supported yet]"]),
         (&["satellites", "show", "TS-1"], &["name = \"TWINS\"", "# For the tests"]),
         (&["--help"], &["Usage: tulpar", "demo", "replay", "simulate", "modes", "satellites"]),

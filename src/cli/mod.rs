@@ -2,6 +2,7 @@
 
 mod decode;
 mod demo;
+mod devices;
 mod doppler;
 mod fetch;
 mod heard;
@@ -53,6 +54,8 @@ enum Command {
     Simulate(simulate::Arguments),
     /// Predict passes and Doppler of satellites over a station.
     Passes(passes::Arguments),
+    /// List the radios that can be opened, or show what one can do.
+    Devices(devices::Arguments),
     /// List the modulations and framings, their options and the standards they follow.
     Modes(modes::Arguments),
     /// List the satellites of the catalogue, or show one entry.
@@ -70,7 +73,7 @@ enum Outcome {
 /// Parses the command line, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("TULPAR_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error,soapysdr=off"));
     let _ =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
     // Panics are contained where they happen and reported as errors; nobody reads a backtrace.
@@ -87,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Receive(arguments) => receive::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Passes(arguments) => passes::run(&arguments),
+        Command::Devices(arguments) => devices::run(&arguments),
         Command::Modes(arguments) => modes::run(&arguments),
         Command::Satellites(arguments) => satellites::run(&arguments),
     }));

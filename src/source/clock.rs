@@ -173,6 +173,17 @@ impl SampleClock {
         self.lost
     }
 
+    /// The device itself says that `samples` are missing after those that have arrived.
+    pub fn skip(&mut self, samples: u64) {
+        self.lost = self.lost.saturating_add(samples);
+        self.next_sample = self.next_sample.saturating_add(samples);
+        if let Some(running) = &mut self.running {
+            running.before_s = None;
+            // Time did not jump, but what follows a gap begins with an anchor.
+            running.told_s = f64::NAN;
+        }
+    }
+
     /// Index of the sample that is taken at `at`; at least [`Self::next_sample`].
     pub fn sample_at(&self, at: Moment) -> u64 {
         let index = self.running.map_or(0.0, |running| {
@@ -492,6 +503,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn samples_that_the_device_misses_are_skipped() {
+        let mut bench = Bench::new(48_000.0, 0.0);
+        for k in 1..=200u64 {
+            let mut taken = 10.0 + k as f64 * 0.01;
+            if k > 100 {
+                taken += 0.5;
+            }
+            if k == 101 {
+                bench.clock.skip(24_000);
+            }
+            let placed = bench.arrive(taken + 0.001, 480, true);
+            assert_eq!(placed.lost, 0);
+            assert_eq!(placed.first_sample, (k - 1) * 480 + if k > 100 { 24_000 } else { 0 });
+            assert_eq!(placed.time.is_some(), k == 1 || k == 101, "{k}");
+            assert!((bench.error_s(taken) - 0.001).abs() < 1e-4);
+        }
+        assert_eq!(bench.clock.lost_samples(), 24_000);
     }
 
     #[test]

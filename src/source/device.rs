@@ -463,8 +463,11 @@ pub fn open(uri: &DeviceUri, settings: &RadioSettings) -> Result<Box<dyn Radio>,
         DeviceUri::RtlTcp { host, port } => rtl_tcp::open(&uri.to_string(), host, *port, settings),
         DeviceUri::Udp(stream) => udp::open(&uri.to_string(), stream, settings),
         DeviceUri::Tcp(stream) => tcp::open(&uri.to_string(), stream, settings),
+        #[cfg(feature = "soapy")]
+        DeviceUri::Soapy { arguments } => super::soapy::open(&uri.to_string(), arguments, settings),
+        #[cfg(not(feature = "soapy"))]
         DeviceUri::Soapy { .. } => {
-            let right = "build it in: cargo install tulpar --features soapy";
+            let right = "build it in: cargo build --release --features soapy";
             Err(RequestError::new(uri.to_string(), "SoapySDR is not built in", right).into())
         }
     }

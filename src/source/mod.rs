@@ -22,6 +22,8 @@ pub mod raw;
 pub mod reopen;
 pub mod rtl_tcp;
 pub mod sigmf;
+#[cfg(feature = "soapy")]
+pub mod soapy;
 pub mod stdin;
 mod stream;
 pub mod tcp;
