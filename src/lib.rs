@@ -13,7 +13,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`source`] | samples in: WAV, raw, SigMF, standard input; one file each |
+//! | [`source`] | samples in: WAV, raw, SigMF, standard input; live from rtl_tcp, UDP, TCP, SoapySDR; one file each |
 //! | [`doppler`] | orbit and station → range rate → frequency at an instant; passes |
 //! | [`dsp`] | kernels on samples: oscillators, filters, the tuner, estimators |
 //! | [`modulation`] | complex baseband ↔ soft symbols, one file or folder a family, a registry |
