@@ -71,7 +71,7 @@ pub struct Annotation {
 pub fn text(global: &Global, captures: &[Capture], annotations: &[Annotation]) -> String {
     let meta = json!({
         "global": global.to_json(),
-        "captures": captures.iter().map(Capture::to_json).collect::<Value>(),
+        "captures": captures.iter().map(|capture| capture.to_json()).collect::<Value>(),
         "annotations": annotations.iter().map(Annotation::to_json).collect::<Value>(),
     });
     format!("{meta:#}\n")
@@ -114,7 +114,7 @@ impl Global {
 }
 
 impl Capture {
-    fn to_json(&self) -> Value {
+    fn to_json(self) -> Value {
         let mut map = Map::new();
         map.insert("core:sample_start".into(), json!(self.sample_start));
         if let Some(index) = self.global_index {

@@ -185,10 +185,10 @@ struct Writer {
     narrowing: Option<Narrowing>,
     narrow: Vec<SampleBlock>,
     recording: Option<SigmfRecording>,
+    /// The one before it, until the frames in it are out.
+    ending: Option<SigmfRecording>,
     /// The last anchor, for what begins later.
     anchor: Option<Anchor>,
-    /// Samples of the recordings before.
-    before: u64,
     report: RecorderReport,
 }
 
@@ -220,8 +220,8 @@ impl Writer {
             narrowing,
             narrow: Vec::new(),
             recording: None,
+            ending: None,
             anchor: None,
-            before: 0,
             report: RecorderReport { sample_rate_hz, ..RecorderReport::default() },
         }
     }
@@ -285,11 +285,11 @@ impl Writer {
 
     /// Marks a frame.
     fn mark(&mut self, frame: &Frame) {
-        let Some(recording) = &mut self.recording else { return };
         let position = |sample: u64| match &self.narrowing {
             Some(narrowing) => narrowing.position(sample),
             None => sample,
         };
+        let (first, end) = (position(frame.first_sample), position(frame.end_sample));
         let nominal_hz = self
             .carriers
             .iter()
@@ -297,19 +297,22 @@ impl Writer {
             .and_then(|(_, frequency_hz)| *frequency_hz);
         let shift_hz = frame.doppler_hz.unwrap_or(0.0) + frame.frequency_offset_hz;
         let origin = &frame.origin;
-        let marked = recording.annotate(
-            position(frame.first_sample),
-            position(frame.end_sample),
-            |centre_hz| nominal_hz.or(centre_hz).map(|hz| hz + shift_hz),
-            origin.symbol_rate_bd,
-            format!(
-                "{}/{}/{} bytes/{}",
-                origin.satellite.as_deref().unwrap_or(&origin.modulation),
-                origin.framing,
-                frame.bytes.len(),
-                frame.check.as_str()
-            ),
+        let label = format!(
+            "{}/{}/{} bytes/{}",
+            origin.satellite.as_deref().unwrap_or(&origin.modulation),
+            origin.framing,
+            frame.bytes.len(),
+            frame.check.as_str()
         );
+        let marked = self.recording.iter_mut().chain(&mut self.ending).any(|recording| {
+            recording.annotate(
+                first,
+                end,
+                |centre_hz| nominal_hz.or(centre_hz).map(|hz| hz + shift_hz),
+                origin.symbol_rate_bd,
+                label.clone(),
+            )
+        });
         self.report.frames += u64::from(marked);
     }
 
@@ -319,6 +322,8 @@ impl Writer {
 
     /// Makes what is there safe, and sees to it that there is room for more.
     fn save(&mut self) -> Result<(), String> {
+        let ended = self.ending.take();
+        self.finish(ended)?;
         let Some(recording) = &mut self.recording else { return Ok(()) };
         recording.save().map_err(|error| said(&error))?;
         let bytes = recording.bytes();
@@ -326,7 +331,7 @@ impl Writer {
         if bytes > self.request.folder.largest_part()
             || recording.metadata_bytes() > LARGEST_METADATA
         {
-            self.end()?;
+            self.ending = self.recording.take();
         }
         Ok(())
     }
@@ -340,13 +345,183 @@ impl Writer {
         Ok(())
     }
 
-    /// Ends the present recording.
+    /// Ends what is being recorded.
     fn end(&mut self) -> Result<(), String> {
-        let Some(mut recording) = self.recording.take() else { return Ok(()) };
+        let (before, present) = (self.ending.take(), self.recording.take());
+        let outcome = self.finish(before);
+        self.finish(present).and(outcome)
+    }
+
+    fn finish(&mut self, recording: Option<SigmfRecording>) -> Result<(), String> {
+        let Some(mut recording) = recording else { return Ok(()) };
         let finished = recording.finish();
-        self.before += recording.samples();
-        self.report.samples = self.before;
+        self.report.samples += recording.samples();
         self.request.folder.end(recording.path());
         finished.map_err(|error| said(&error))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::super::feed::{Feed, Pool};
+    use super::*;
+    use crate::frame::testing::bare_frame;
+    use crate::recording::{Keep, Room, SampleCoding};
+    use crate::source::{self, InputOptions};
+
+    const RATE_HZ: f64 = 1e6;
+
+    fn request(folder: Folder) -> RecorderRequest {
+        RecorderRequest {
+            folder,
+            band: Band::Passband,
+            global: Global {
+                coding: SampleCoding::Ci16,
+                complex: true,
+                sample_rate_hz: 0.0,
+                description: String::new(),
+                reception: true,
+                hardware: None,
+                station: None,
+                elements: None,
+            },
+            satellite: None,
+            frequency_hz: None,
+        }
+    }
+
+    fn start() -> Timestamp {
+        "2026-08-01T12:00:00Z".parse().unwrap()
+    }
+
+    fn block(first_sample: u64, count: usize) -> SampleBlock {
+        let anchor = Anchor { sample: 0, time: Some(start()), centre_frequency_hz: Some(1e8) };
+        SampleBlock {
+            first_sample,
+            anchor: (first_sample == 0).then_some(anchor),
+            samples: vec![Default::default(); count],
+        }
+    }
+
+    /// Samples and anchors of a recording.
+    fn read(path: &Path) -> (u64, Vec<Anchor>) {
+        let mut source = source::open(path.to_str().unwrap(), &InputOptions::default()).unwrap();
+        let mut block = SampleBlock::default();
+        let (mut samples, mut anchors) = (0, Vec::new());
+        while source.read(&mut block, 1 << 16).unwrap() {
+            samples += block.samples.len() as u64;
+            anchors.extend(block.anchor);
+        }
+        assert!(source.info().warnings.is_empty(), "{:?}", source.info().warnings);
+        (samples, anchors)
+    }
+
+    #[test]
+    fn what_the_lane_loses_is_counted_and_times_are_right_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let there = Folder::open(folder.path(), Room { keep_free_bytes: 0 }, None).unwrap();
+        let mut feed = Feed::default();
+        let lane = feed.subscribe_aside(20_000);
+        let recorder =
+            Recorder::start(request(there), lane, RATE_HZ, Vec::new(), Arc::new(|_| {})).unwrap();
+        let frames = recorder.frames();
+        let offered = 500;
+        for k in 0..offered {
+            assert!(feed.offer(block(10_000 * k, 10_000)));
+        }
+        drop(feed);
+        // Frames come later than their samples.
+        mark(&frames, &Arc::new(Frame { end_sample: 5_000, ..bare_frame() }), false);
+        drop(frames);
+        let report = recorder.finish();
+        assert_eq!(report.failure, None);
+        assert_eq!(report.frames, 1);
+        assert_eq!(report.samples + report.lost_samples, 10_000 * offered);
+        let (samples, anchors) = read(&report.paths[0]);
+        assert_eq!(samples, report.samples);
+        assert_eq!(anchors.len() > 1, report.lost_samples > 0);
+        let text = std::fs::read(&report.paths[0]).unwrap();
+        let meta: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        for (capture, anchor) in meta["captures"].as_array().unwrap().iter().zip(&anchors) {
+            let index = capture["core:global_index"].as_u64().unwrap() as f64;
+            let time = anchor.time.unwrap().duration_since(start()).as_secs_f64();
+            assert!((time - index / RATE_HZ).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn a_disk_that_fills_ends_the_recording_with_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let free = Arc::new(AtomicU64::new(2000));
+        let told = free.clone();
+        let there = Folder::open_with(
+            folder.path(),
+            Room { keep_free_bytes: 1000 },
+            None,
+            Box::new(move |_| Ok(told.load(Ordering::Relaxed))),
+        )
+        .unwrap();
+        let mut feed = Feed::default();
+        let lane = feed.subscribe_aside(1 << 20);
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let heard = lines.clone();
+        let say = Arc::new(move |line: &str| heard.lock().unwrap().push(line.to_owned()));
+        let recorder = Recorder::start(request(there), lane, RATE_HZ, Vec::new(), say).unwrap();
+        let mut next = 0;
+        let end = Instant::now() + Duration::from_secs(10);
+        // The lane closes when the recorder has ended.
+        while feed.offer(block(1000 * next, 1000)) && Instant::now() < end {
+            next += 1;
+            std::thread::sleep(Duration::from_millis(10));
+            free.store(500, Ordering::Relaxed);
+        }
+        let report = recorder.finish();
+        let lines = lines.lock().unwrap();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains("are free") && report.failure.is_some(), "{lines:?}");
+        if let Some(path) = report.paths.first() {
+            assert_eq!(read(path).0, report.samples);
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_also_while_one_recording_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let keep = Some(Keep::Bytes(400_000));
+        let there = Folder::open(folder.path(), Room { keep_free_bytes: 0 }, keep).unwrap();
+        let mut writer = Writer::new(request(there), RATE_HZ, Vec::new());
+        let pool = Arc::new(Pool::default());
+        for k in 0..30 {
+            let block = block(10_000 * k, 10_000);
+            let anchor = block.anchor;
+            writer.push(anchor, &SharedBlock::new(block, &pool)).unwrap();
+            writer.save().unwrap();
+            // Across the beginning of a part, or in the part before.
+            let last = Frame {
+                first_sample: 10_000 * k + 100,
+                end_sample: 10_000 * k + 200,
+                ..bare_frame()
+            };
+            writer.mark(&last);
+        }
+        writer.end().unwrap();
+        assert_eq!(writer.report.samples, 300_000);
+        assert_eq!(writer.report.frames, 30);
+        assert!(writer.report.paths.len() > 5);
+        let there: u64 = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().metadata().unwrap().len())
+            .sum();
+        assert!((200_000..=500_000).contains(&there), "{there}");
+        let last = writer.report.paths.last().unwrap();
+        let (samples, anchors) = read(last);
+        let time = anchors[0].time.unwrap().duration_since(start()).as_secs_f64();
+        assert!((time - (300_000 - samples) as f64 / RATE_HZ).abs() < 1e-6);
+        assert_eq!(anchors[0].centre_frequency_hz, Some(1e8));
     }
 }
