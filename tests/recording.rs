@@ -236,8 +236,9 @@ fn the_downlink_alone_is_a_small_recording_with_the_same_frames() {
         folder.path(),
         &[
             &TWINS[..],
-            &["--rate", "250000", "--esn0", "15", "--frames", "6", "--offset", "50000"],
-            &["--frequency", "437450000"],
+            &["--rate", "250000", "--esn0", "15", "--frames", "6"],
+            // The carrier is 50 kHz above it.
+            &["--frequency", "437450000", "--start", "2026-08-01T12:00:00Z"],
         ]
         .concat(),
     );
@@ -256,7 +257,10 @@ fn the_downlink_alone_is_a_small_recording_with_the_same_frames() {
     assert_eq!(meta["annotations"].as_array().unwrap().len(), 6);
     let rate_hz = meta["global"]["core:sample_rate"].as_f64().unwrap();
     assert!((48_000.0..=96_000.0).contains(&rate_hz), "{rate_hz}");
-    assert!(found[0].to_str().unwrap().contains("_twins_437500000Hz"), "{found:?}");
+    assert!(
+        found[0].to_str().unwrap().contains("2026-08-01T12-00-00Z_twins_437500000Hz"),
+        "{found:?}"
+    );
     let narrow = replayed(&found[0], &TWINS);
     assert_eq!(frames_of(&narrow), sent(&base));
     // Two downlinks are no channel.

@@ -88,9 +88,11 @@ pub fn with_suffix(base: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-/// The name of a recording: `2026-08-01T12-00-00Z_ots_437500000Hz`.
-pub fn name(time: Timestamp, satellite: Option<&str>, frequency_hz: Option<f64>) -> String {
-    let mut name = time.strftime("%Y-%m-%dT%H-%M-%SZ").to_string();
+/// The name of a recording: `2026-08-01T12-00-00Z_ots_437500000Hz`. Without a time it is `undated`:
+/// readers would take any other for that of the samples.
+pub fn name(time: Option<Timestamp>, satellite: Option<&str>, frequency_hz: Option<f64>) -> String {
+    let mut name =
+        time.map_or("undated".to_owned(), |time| time.strftime("%Y-%m-%dT%H-%M-%SZ").to_string());
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let word: String = satellite.unwrap_or_default().chars().take(60).map(plain).collect();
     let word: Vec<&str> = word.split('-').filter(|part| !part.is_empty()).collect();

@@ -17,7 +17,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver as ChannelReceiver, Sender, TrySendError, bounded};
-use jiff::Timestamp;
 
 use super::feed::{LaneReceiver, Next, SharedBlock};
 use super::guard;
@@ -271,11 +270,7 @@ impl Writer {
             Some(after(anchor.time?, ahead / rate_hz))
         });
         let centre_hz = self.anchor.and_then(|anchor| anchor.centre_frequency_hz);
-        let name = name(
-            time.unwrap_or_else(Timestamp::now),
-            request.satellite.as_deref(),
-            request.frequency_hz.or(centre_hz),
-        );
+        let name = name(time, request.satellite.as_deref(), request.frequency_hz.or(centre_hz));
         let folder = request.folder.path();
         let recording = SigmfRecording::create(folder, &name, request.global.clone())
             .map_err(|error| format!("{}: {}", folder.display(), said(&error)))?;
@@ -367,6 +362,8 @@ mod tests {
     use std::path::Path;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU64, Ordering};
+
+    use jiff::Timestamp;
 
     use super::super::feed::{Feed, Pool};
     use super::*;

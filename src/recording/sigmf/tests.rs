@@ -53,10 +53,11 @@ fn annotate(recording: &mut SigmfRecording, first: u64, end: u64) -> bool {
 
 #[test]
 fn names_say_time_satellite_and_frequency() {
-    let name_of = |satellite, frequency| name(start(), satellite, frequency);
+    let name_of = |satellite, frequency| name(Some(start()), satellite, frequency);
     assert_eq!(name_of(Some("OTS"), Some(437.5e6)), "2026-08-01T12-00-00Z_ots_437500000Hz");
     assert_eq!(name_of(Some("../Ä / b(1)"), None), "2026-08-01T12-00-00Z_b-1");
     assert_eq!(name_of(None, Some(f64::NAN)), "2026-08-01T12-00-00Z");
+    assert_eq!(name(None, Some("X"), None), "undated_x");
 }
 
 #[test]
