@@ -25,6 +25,7 @@
 //! | [`catalogue`] | satellites and their downlinks as TOML, found by name |
 //! | [`configuration`] | the user's file of defaults: station, sources of orbital elements |
 //! | [`simulation`] | transmitters, alone or together, and a channel, seeded and reproducible |
+//! | [`recording`] | samples to disk while they come: SigMF that survives a power failure, room, ring |
 //! | [`sink`] | frames out: text, JSON lines, UDP, KISS; one file each |
 //! | `runtime` | the FutureSDR flowgraph around all of it (feature `runtime`) |
 //!
@@ -51,6 +52,7 @@ pub mod frame;
 pub mod framing;
 pub mod modulation;
 pub mod receiver;
+pub mod recording;
 pub mod simulation;
 pub mod sink;
 pub mod source;

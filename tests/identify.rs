@@ -21,8 +21,9 @@ use tulpar::doppler::sky::OrbitPrediction;
 use tulpar::doppler::station::Station;
 use tulpar::framing::{self, Options};
 use tulpar::modulation::{self, Parameters};
+use tulpar::recording::SampleCoding;
 use tulpar::simulation::flight::predicted_curve;
-use tulpar::simulation::sigmf_writer::{self, SampleFormat};
+use tulpar::simulation::sigmf_writer;
 use tulpar::simulation::{Channel, Simulator, Transmission, frames};
 
 const STATION: Station = Station { latitude_deg: 40.41, longitude_deg: 62.0, altitude_m: 28.0 };
@@ -121,7 +122,7 @@ fn record(base: &Path, duration_s: f64, period_s: f64) {
     };
     let mut simulator =
         Simulator::new(transmission, channel, RATE_HZ, Some(start), Some(CARRIER_HZ)).unwrap();
-    sigmf_writer::write(base, &mut simulator, SampleFormat::Ci16, "a launch").unwrap();
+    sigmf_writer::write(base, &mut simulator, SampleCoding::Ci16, "a launch").unwrap();
 }
 
 fn identify(arguments: &[&str]) -> Output {

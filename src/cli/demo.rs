@@ -105,6 +105,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         source: Box::new(Told { simulator, sent: sent.clone() }),
         receivers,
         sinks,
+        recorder: None,
         pace: Pace::Free,
         stop: Arc::default(),
         progress: Arc::default(),

@@ -19,6 +19,7 @@ use super::decode::{self, Decoding, ModeArguments, Placement};
 use super::doppler::{self, DopplerArguments};
 use super::numbers;
 use super::output::{self, OutputArguments, Screen};
+use super::record::{self, RecordArguments};
 use super::replay::Reach;
 
 /// Sample rates that are tried in turn if none is given; common radios can do them.
@@ -35,6 +36,8 @@ pub struct Arguments {
     doppler: DopplerArguments,
     #[command(flatten)]
     radio: RadioArguments,
+    #[command(flatten)]
+    record: RecordArguments,
     #[command(flatten)]
     output: OutputArguments,
 }
@@ -196,6 +199,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         aim: plan.aim,
     };
     let receivers = decode::receivers(&mut decoding, source.info(), &placement)?;
+    let recorder = arguments.record.request(
+        &decoding,
+        &receivers,
+        source.info(),
+        &placement.aim,
+        Some(uri.to_string()),
+    )?;
     let sinks = arguments.output.open(&decoding.sinks, &screen)?;
     let quiet = arguments.output.quiet;
     if !quiet {
@@ -209,6 +219,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         source: Box::new(source),
         receivers,
         sinks,
+        recorder,
         pace: Pace::Live,
         stop,
         progress: Arc::default(),
@@ -219,6 +230,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         for fit in summary.downlinks.iter().filter_map(|downlink| downlink.fit) {
             screen.say(&format!("Doppler: {}", doppler::said_by_frames(&fit)));
         }
+        summary.recorder.iter().for_each(|report| screen.say(&record::said(report)));
     }
     Ok(output::conclude(&summary, &screen, quiet))
 }

@@ -13,6 +13,7 @@ use super::decode::{self, ModeArguments, Placement};
 use super::doppler::{self, DopplerArguments};
 use super::numbers;
 use super::output::{self, OutputArguments, Screen};
+use super::record::{self, RecordArguments};
 use super::recording::{Peeked, RecordingArguments};
 
 /// Decode a recording.
@@ -29,6 +30,8 @@ pub struct Arguments {
     recording: RecordingArguments,
     #[command(flatten)]
     input: InputArguments,
+    #[command(flatten)]
+    record: RecordArguments,
     #[command(flatten)]
     output: OutputArguments,
 }
@@ -119,6 +122,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         aim: plan.aim,
     };
     let receivers = decode::receivers(&mut decoding, source.info(), &placement)?;
+    let recorder =
+        arguments.record.request(&decoding, &receivers, source.info(), &placement.aim, None)?;
     let sinks = arguments.output.open(&decoding.sinks, &screen)?;
     let quiet = arguments.output.quiet;
     let name = source.info().name.clone();
@@ -138,6 +143,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         source: Box::new(source),
         receivers,
         sinks,
+        recorder,
         // Clients of the radio know no time but now.
         pace: if said.realtime || plan.server.is_some() { Pace::RealTime } else { Pace::Free },
         stop: output::stop_on_signal(&screen),
@@ -149,6 +155,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         for fit in summary.downlinks.iter().filter_map(|downlink| downlink.fit) {
             screen.say(&format!("Doppler: {}", doppler::said_by_frames(&fit)));
         }
+        summary.recorder.iter().for_each(|report| screen.say(&record::said(report)));
         // Some things show only while reading.
         for warning in summary.source_warnings.iter().skip(warnings) {
             screen.say(&format!("{name}: {warning}"));

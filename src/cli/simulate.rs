@@ -10,8 +10,9 @@ use tulpar::doppler::after;
 use tulpar::doppler::orbit::Orbit;
 use tulpar::doppler::table::Table;
 use tulpar::frame::Origin;
+use tulpar::recording::SampleCoding;
 use tulpar::simulation::flight::predicted_curve;
-use tulpar::simulation::sigmf_writer::{self, SampleFormat};
+use tulpar::simulation::sigmf_writer;
 use tulpar::simulation::{Channel, Fading, Flight, Pass, Simulator, Transmission, frames};
 use tulpar::source::SourceError;
 
@@ -328,8 +329,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         Simulator::new(transmission, settings, sample_rate_hz, start, centre_frequency_hz)
             .map_err(as_written)?;
     let format = match channel.format {
-        Format::Ci16 => SampleFormat::Ci16,
-        Format::Cf32 => SampleFormat::Cf32,
+        Format::Ci16 => SampleCoding::Ci16,
+        Format::Cf32 => SampleCoding::Cf32,
     };
     let description = format!(
         "tulpar simulate: {} {} Bd, {}",

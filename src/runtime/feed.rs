@@ -82,7 +82,11 @@ struct Queue {
 #[derive(Debug)]
 struct Lane {
     queue: Mutex<Queue>,
-    room: Condvar,
+    /// Blocks came or went. Only one side waits at a time: the source while the lane is full, the
+    /// receiver while it is empty.
+    moved: Condvar,
+    /// What is lost here counts in [`Feed::lost_samples`].
+    counts: bool,
     /// In samples.
     capacity: usize,
 }
@@ -106,7 +110,7 @@ impl Lane {
         change(&mut queue);
         let waker = queue.waker.take();
         drop(queue);
-        self.room.notify_all();
+        self.moved.notify_all();
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -124,7 +128,17 @@ pub struct Feed {
 impl Feed {
     /// Adds a lane that holds up to `capacity` samples, and one block in any case.
     pub fn subscribe(&mut self, capacity: usize) -> LaneReceiver {
-        let lane = Arc::new(Lane { queue: Mutex::default(), room: Condvar::new(), capacity });
+        self.add(capacity, true)
+    }
+
+    /// As [`Feed::subscribe`], for one who counts himself what is lost in his lane.
+    pub fn subscribe_aside(&mut self, capacity: usize) -> LaneReceiver {
+        self.add(capacity, false)
+    }
+
+    fn add(&mut self, capacity: usize, counts: bool) -> LaneReceiver {
+        let (queue, moved) = (Mutex::default(), Condvar::new());
+        let lane = Arc::new(Lane { queue, moved, counts, capacity });
         self.lanes.push(lane.clone());
         LaneReceiver(lane)
     }
@@ -140,7 +154,7 @@ impl Feed {
                     return true;
                 }
                 queue = lane
-                    .room
+                    .moved
                     .wait_timeout(queue, STOP_TICK)
                     .unwrap_or_else(PoisonError::into_inner)
                     .0;
@@ -151,6 +165,7 @@ impl Feed {
             queue.push(&block);
             let waker = queue.waker.take();
             drop(queue);
+            lane.moved.notify_one();
             if let Some(waker) = waker {
                 waker.wake();
             }
@@ -176,6 +191,7 @@ impl Feed {
             queue.push(&block);
             let waker = queue.waker.take();
             drop(queue);
+            lane.moved.notify_one();
             if let Some(waker) = waker {
                 waker.wake();
             }
@@ -186,7 +202,7 @@ impl Feed {
 
     /// Samples that found no room, in the lane that lost most.
     pub fn lost_samples(&self) -> u64 {
-        self.lanes.iter().map(|lane| lock(&lane.queue).lost).max().unwrap_or(0)
+        self.lanes.iter().filter(|l| l.counts).map(|l| lock(&l.queue).lost).max().unwrap_or(0)
     }
 }
 
@@ -224,7 +240,7 @@ impl LaneReceiver {
         }
         let ended = queue.ended;
         drop(queue);
-        self.0.room.notify_one();
+        self.0.moved.notify_one();
         match block {
             Some((anchor, block)) => Next::Block(anchor, block),
             None if ended => Next::End,
@@ -246,6 +262,18 @@ impl LaneReceiver {
             }
             Poll::Pending
         })
+    }
+
+    /// Waits until [`LaneReceiver::next`] has something to say, but not longer than `timeout`.
+    pub fn wait(&self, timeout: Duration) {
+        let queue = lock(&self.0.queue);
+        let nothing = |queue: &mut Queue| queue.blocks.is_empty() && !queue.ended;
+        drop(self.0.moved.wait_timeout_while(queue, timeout, nothing));
+    }
+
+    /// Samples that found no room in this lane.
+    pub fn lost_samples(&self) -> u64 {
+        lock(&self.0.queue).lost
     }
 
     /// Wants no more blocks: the source no longer waits for this lane.
@@ -346,6 +374,34 @@ mod tests {
         assert_eq!((held, b.first_sample), (anchor, 20));
         drop((slow, quick));
         assert!(!feed.offer(block(24)));
+    }
+
+    #[test]
+    fn a_thread_waits_for_blocks_and_for_the_end() {
+        let mut feed = Feed::default();
+        let lane = feed.subscribe_aside(4);
+        let reader = std::thread::spawn(move || {
+            let mut seen = 0;
+            loop {
+                lane.wait(Duration::from_secs(20));
+                match lane.next() {
+                    Next::Block(..) => seen += 1,
+                    Next::Empty => panic!("woken for nothing"),
+                    Next::End => return (seen, lane.lost_samples()),
+                }
+            }
+        });
+        for k in 0..10 {
+            assert!(feed.publish(block(k), &AtomicBool::new(false)));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        drop(feed);
+        assert_eq!(reader.join().unwrap(), (10, 0));
+        let mut feed = Feed::default();
+        let lane = feed.subscribe_aside(4);
+        lane.wait(Duration::from_millis(1));
+        assert!(feed.offer(block(0)) && feed.offer(block(4)));
+        assert_eq!((lane.lost_samples(), feed.lost_samples()), (4, 0));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //!                    lane ► [receiver block | frames ► tap] ─┐
 //!  source thread ──► lane ► [receiver block | frames ► tap] ─┼► collector ► queue ► sink thread
 //!                    lane ► [receiver block | frames ► tap] ─┘            ► queue ► sink thread
+//!                    lane ► recorder thread ◄── frames ────────┘
 //! ```
 //!
 //! One thread reads the source and publishes shared blocks of samples into one bounded lane per
@@ -20,6 +21,7 @@
 mod blocks;
 pub mod feed;
 pub mod outlet;
+pub mod recorder;
 pub mod rig_server;
 pub mod session;
 
@@ -30,6 +32,7 @@ use futuresdr::runtime::Runtime;
 use futuresdr::runtime::config;
 use futuresdr::runtime::scheduler::SmolScheduler;
 
+pub use recorder::{RecorderReport, RecorderRequest};
 pub use session::{Pace, Session, SessionError, Summary};
 
 /// Messages in a block's inbox. Small, so that a request to stop is not stuck behind many.

@@ -4,14 +4,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver as ChannelReceiver, bounded};
+use crossbeam_channel::{Receiver as ChannelReceiver, Sender, bounded};
 use futuresdr::runtime::Flowgraph;
 
 use super::blocks::{CollectorTap, ReceiverBlock, Update};
 use super::feed::Feed;
 use super::outlet::{Outlet, SinkReport};
+use super::recorder::{self, Recorder, RecorderReport, RecorderRequest};
 use super::{guard, runtime};
 use crate::doppler::refine::Fit;
+use crate::frame::Frame;
 use crate::receiver::merge::Merger;
 use crate::receiver::{Counts, Receiver};
 use crate::sink::Sink;
@@ -25,6 +27,8 @@ const PACED_BLOCK_S: f64 = 0.004;
 const LANE_SAMPLES: usize = 1 << 19;
 /// What a lane holds, in seconds, of what comes in real time.
 const PACED_LANE_S: f64 = 3.0;
+/// What the recorder's lane holds, in seconds: disks take their time at times.
+const RECORDER_LANE_S: f64 = 6.0;
 /// Updates on their way to the collector.
 const COLLECTOR_UPDATES: usize = 256;
 
@@ -70,13 +74,15 @@ pub struct Session {
     pub receivers: Vec<Receiver>,
     /// Frames out.
     pub sinks: Vec<Box<dyn Sink>>,
+    /// Samples to disk.
+    pub recorder: Option<RecorderRequest>,
     /// How fast samples come.
     pub pace: Pace,
     /// Ends the session when it is set: what was read is still decoded and delivered.
     pub stop: Arc<AtomicBool>,
     /// Told how far it is.
     pub progress: Arc<Progress>,
-    /// Told, once per sink, that it failed.
+    /// Told, once per sink, that it failed; likewise of the recorder.
     pub on_sink_error: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
@@ -112,6 +118,8 @@ pub struct Summary {
     pub downlinks: Vec<DownlinkReport>,
     /// Per sink, in their order.
     pub sinks: Vec<SinkReport>,
+    /// What was recorded, if that was asked for.
+    pub recorder: Option<RecorderReport>,
     /// Why reading stopped early, if it did.
     pub source_failure: Option<String>,
     /// The source's warnings, those from before its first sample included.
@@ -126,6 +134,7 @@ impl Summary {
         self.source_failure.is_none()
             && self.downlinks.iter().all(|d| d.failure.is_none())
             && self.sinks.iter().all(|s| s.first_error.is_none() && s.failed == 0)
+            && self.recorder.iter().all(|r| r.failure.is_none())
     }
 }
 
@@ -153,14 +162,30 @@ impl Session {
             let on_error = self.on_sink_error.clone();
             outlets.push(Outlet::start(sink, move |text| on_error(text))?);
         }
+        let mut feed = Feed::default();
+        let mut recorder = None;
+        if let Some(request) = self.recorder {
+            let carriers = self
+                .receivers
+                .iter()
+                .map(|r| (r.downlink().origin.clone(), r.downlink().frequency_hz))
+                .collect();
+            let lane = feed.subscribe_aside(match self.pace {
+                Pace::Free => lane_samples,
+                Pace::RealTime | Pace::Live => (RECORDER_LANE_S * sample_rate_hz) as usize,
+            });
+            let say = self.on_sink_error.clone();
+            recorder = Some(Recorder::start(request, lane, sample_rate_hz, carriers, say)?);
+        }
+        let marks = recorder.as_ref().map(Recorder::frames);
+
         let downlinks = self.receivers.len();
         let (updates, collected) = bounded(COLLECTOR_UPDATES);
         let (progress, wait) = (self.progress.clone(), self.pace == Pace::Free);
         let collector = std::thread::Builder::new()
             .name("collector".into())
-            .spawn(move || collect(&collected, downlinks, outlets, wait, &progress))?;
+            .spawn(move || collect(&collected, downlinks, outlets, marks, wait, &progress))?;
 
-        let mut feed = Feed::default();
         let stop = self.stop.clone();
         let mut running = Vec::new();
         for (index, receiver) in self.receivers.into_iter().enumerate() {
@@ -202,6 +227,7 @@ impl Session {
         let collected = collector
             .join()
             .map_err(|_| SessionError::Runtime("the collector's thread died".to_owned()))?;
+        let recorder = recorder.map(Recorder::finish);
         Ok(Summary {
             frames: collected.frames,
             samples: read.samples,
@@ -217,6 +243,7 @@ impl Session {
                 .map(|((counts, fit), failure)| DownlinkReport { counts, fit, failure })
                 .collect(),
             sinks: collected.sinks,
+            recorder,
             source_failure: read.failure,
             source_warnings: read.warnings,
             replaced_values: read.replaced_values,
@@ -310,6 +337,7 @@ fn collect(
     updates: &ChannelReceiver<Update>,
     downlinks: usize,
     mut outlets: Vec<Outlet>,
+    marks: Option<Sender<Arc<Frame>>>,
     wait: bool,
     progress: &Progress,
 ) -> Collected {
@@ -323,6 +351,9 @@ fn collect(
             frames += 1;
             progress.frames.store(frames, Ordering::Relaxed);
             let frame = Arc::new(frame);
+            if let Some(marks) = &marks {
+                recorder::mark(marks, &frame, wait);
+            }
             for outlet in &mut outlets {
                 outlet.send(&frame, wait);
             }

@@ -7,32 +7,13 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
-
 use super::transmitter::{SentFrame, Simulator};
+use crate::recording::SampleCoding;
+use crate::recording::metadata::{self, Annotation, Capture, Global};
 use crate::source::{SampleBlock, Source, SourceError};
 
 /// Samples read at a time.
 const BLOCK: usize = 1 << 16;
-
-/// How samples are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SampleFormat {
-    /// Two 32-bit floats, little endian.
-    Cf32,
-    /// Two 16-bit integers, little endian: rounded, and clipped at full scale.
-    Ci16,
-}
-
-impl SampleFormat {
-    /// `core:datatype` of SigMF.
-    pub fn datatype(self) -> &'static str {
-        match self {
-            SampleFormat::Cf32 => "cf32_le",
-            SampleFormat::Ci16 => "ci16_le",
-        }
-    }
-}
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +36,7 @@ pub struct Recording {
 pub fn write(
     base: &Path,
     simulator: &mut Simulator,
-    format: SampleFormat,
+    coding: SampleCoding,
     description: &str,
 ) -> Result<Recording, SourceError> {
     let base = match base.extension().and_then(|e| e.to_str()) {
@@ -74,7 +55,8 @@ pub fn write(
         samples: 0,
     };
     // The first anchor comes with the first samples; without samples there is none.
-    let mut capture = json!({ "core:sample_start": 0 });
+    let mut capture =
+        Capture { sample_start: 0, global_index: None, frequency_hz: None, time: None };
     let mut block = SampleBlock::default();
     let failed = |path: &Path| {
         let name = path.display().to_string();
@@ -84,51 +66,38 @@ pub fn write(
     let mut bytes = Vec::with_capacity(8 * BLOCK);
     while simulator.read(&mut block, BLOCK)? {
         if let Some(anchor) = block.anchor {
-            if let Some(frequency) = anchor.centre_frequency_hz {
-                capture["core:frequency"] = json!(frequency);
-            }
-            if let Some(time) = anchor.time {
-                capture["core:datetime"] = json!(time.to_string());
-            }
+            capture.frequency_hz = anchor.centre_frequency_hz.or(capture.frequency_hz);
+            capture.time = anchor.time.or(capture.time);
         }
         bytes.clear();
-        for part in block.samples.iter().flat_map(|s| [s.re, s.im]) {
-            match format {
-                SampleFormat::Cf32 => bytes.extend(part.to_le_bytes()),
-                // A cast saturates, and takes NaN to 0.
-                SampleFormat::Ci16 => {
-                    bytes.extend(((part * 32_768.0).round() as i16).to_le_bytes());
-                }
-            }
-        }
+        coding.encode(&block.samples, true, &mut bytes);
         data.write_all(&bytes).map_err(failed(&recording.data))?;
         recording.samples += block.samples.len() as u64;
     }
     data.flush().map_err(failed(&recording.data))?;
 
-    let annotations: Vec<_> = simulator
+    let annotations: Vec<Annotation> = simulator
         .sent()
         .iter()
-        .map(|frame| {
-            json!({
-                "core:sample_start": frame.first_sample,
-                "core:sample_count": frame.end_sample - frame.first_sample,
-                "core:label": format!("{} bytes", frame.bytes.len()),
-            })
+        .map(|frame| Annotation {
+            sample_start: frame.first_sample,
+            sample_count: frame.end_sample - frame.first_sample,
+            edges_hz: None,
+            label: format!("{} bytes", frame.bytes.len()),
         })
         .collect();
-    let meta = json!({
-        "global": {
-            "core:datatype": format.datatype(),
-            "core:sample_rate": simulator.info().sample_rate_hz,
-            "core:version": "1.2.0",
-            "core:recorder": concat!("tulpar ", env!("CARGO_PKG_VERSION")),
-            "core:description": description,
-        },
-        "captures": [capture],
-        "annotations": annotations,
-    });
-    std::fs::write(&recording.meta, format!("{meta:#}\n")).map_err(failed(&recording.meta))?;
+    let global = Global {
+        coding,
+        complex: true,
+        sample_rate_hz: simulator.info().sample_rate_hz,
+        description: description.to_owned(),
+        reception: false,
+        hardware: None,
+        station: None,
+        elements: None,
+    };
+    std::fs::write(&recording.meta, metadata::text(&global, &[capture], &annotations))
+        .map_err(failed(&recording.meta))?;
     std::fs::write(&recording.frames, frames_json(simulator.sent()))
         .map_err(failed(&recording.frames))?;
     Ok(recording)

@@ -5,6 +5,7 @@ use std::f64::consts::TAU;
 use super::*;
 use crate::framing::Deframer;
 use crate::modulation::{Mapping, Preference};
+use crate::recording::SampleCoding;
 use crate::simulation::{Curve, frames, sigmf_writer};
 
 /// Length byte before the bytes, alternating bits as preamble, eight zeros as postamble.
@@ -287,7 +288,7 @@ fn a_recording_is_written_as_sigmf() {
     let folder = tempfile::tempdir().unwrap();
     let start: Timestamp = "2026-08-01T12:00:00Z".parse().unwrap();
     for (format, bytes) in
-        [(sigmf_writer::SampleFormat::Cf32, 8), (sigmf_writer::SampleFormat::Ci16, 4)]
+        [(SampleCoding::Cf32, 8), (SampleCoding::Ci16, 4), (SampleCoding::Ci8, 2)]
     {
         let make = || {
             let channel = Channel { level_dbfs: -6.0, ..Channel::default() };
@@ -302,17 +303,17 @@ fn a_recording_is_written_as_sigmf() {
         assert_eq!(data.len(), samples.len() * bytes);
         let n = samples.len() / 3;
         let re = match format {
-            sigmf_writer::SampleFormat::Cf32 => {
-                f32::from_le_bytes(data[8 * n..8 * n + 4].try_into().unwrap())
-            }
-            sigmf_writer::SampleFormat::Ci16 => {
+            SampleCoding::Cf32 => f32::from_le_bytes(data[8 * n..8 * n + 4].try_into().unwrap()),
+            SampleCoding::Ci8 => f32::from(data[2 * n] as i8) / 128.0,
+            SampleCoding::Ci16 => {
                 f32::from(i16::from_le_bytes(data[4 * n..4 * n + 2].try_into().unwrap())) / 32_768.0
             }
         };
-        assert!((re - samples[n].re).abs() < 1e-4);
+        let step = if format == SampleCoding::Ci8 { 5e-3 } else { 1e-4 };
+        assert!((re - samples[n].re).abs() < step);
         let meta: serde_json::Value =
             serde_json::from_slice(&std::fs::read(&recording.meta).unwrap()).unwrap();
-        assert_eq!(meta["global"]["core:datatype"], format.datatype());
+        assert_eq!(meta["global"]["core:datatype"], format.datatype(true));
         assert_eq!(meta["global"]["core:sample_rate"], 48_000.0);
         assert_eq!(meta["captures"][0]["core:frequency"], 437e6);
         assert_eq!(meta["captures"][0]["core:datetime"], "2026-08-01T12:00:00Z");
@@ -324,8 +325,7 @@ fn a_recording_is_written_as_sigmf() {
     }
     let nowhere = folder.path().join("none").join("x");
     let mut simulator = Simulator::new(transmission(1, 1), clean(), 48e3, None, None).unwrap();
-    let error = sigmf_writer::write(&nowhere, &mut simulator, sigmf_writer::SampleFormat::Cf32, "")
-        .unwrap_err();
+    let error = sigmf_writer::write(&nowhere, &mut simulator, SampleCoding::Cf32, "").unwrap_err();
     assert!(error.to_string().contains("x.sigmf-data"));
 }
 
