@@ -353,6 +353,25 @@ mod tests {
     }
 
     #[test]
+    fn the_receivers_to_copy_are_understood() {
+        let catalogue = Catalogue::embedded().unwrap();
+        for (name, text) in [
+            ("rtl-sdr-uhf.toml", include_str!("../../flowgraphs/rtl-sdr-uhf.toml")),
+            ("usrp-s-band.toml", include_str!("../../flowgraphs/usrp-s-band.toml")),
+            (
+                "rtl-tcp-at-the-antenna.toml",
+                include_str!("../../flowgraphs/rtl-tcp-at-the-antenna.toml"),
+            ),
+        ] {
+            let file = FlowgraphFile::from_toml(name, text).unwrap();
+            assert!(!file.resolve(&catalogue).unwrap().1.is_empty(), "{name}");
+            let device = file.device.unwrap();
+            assert!(crate::source::device::DeviceUri::parse(&device).is_ok(), "{name}");
+            assert!(file.radio.sample_rate_hz.is_some() && file.radio.gain.is_some(), "{name}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let cases = [
             ("", "mine.toml:1: nothing to decode"),
