@@ -14,7 +14,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`source`] | samples in: WAV, raw, SigMF, standard input; live from rtl_tcp, UDP, TCP, SoapySDR; one file each |
-//! | [`doppler`] | orbit and station → range rate → frequency at an instant; passes |
+//! | [`doppler`] | orbit and station → range rate → frequency at an instant; passes; tables and other programs; whose signal it is |
 //! | [`dsp`] | kernels on samples: oscillators, filters, the tuner, estimators |
 //! | [`modulation`] | complex baseband ↔ soft symbols, one file or folder a family, a registry |
 //! | [`coding`] | kernels on symbols, bits and bytes: Reed–Solomon, convolutional, Golay, CRC, scramblers; error events and what is repaired with them |

@@ -26,7 +26,7 @@ use super::sky::{self, SkyArguments};
 const USABLE_DAYS: f64 = 60.0;
 /// A table that begins or ends so far from the recording does not belong to it, s.
 const APART_S: f64 = 600.0;
-/// What is known of a frequency table or of elements just fetched.
+/// A frequency table is trusted as fresh elements are.
 const FRESH_DAYS: f64 = 0.0;
 
 /// How the Doppler shift is followed.
@@ -343,8 +343,8 @@ impl DopplerArguments {
         }
         if seen.elevation_deg < 0.0 && seen.range_rate_km_per_s > 0.0 {
             notes.push(format!(
-                "{} stands {:.0}° below the horizon at the recording's beginning, and sinks: are \
-                 --start and --station right?",
+                "{} stands {:.0}° below the horizon at the beginning, and sinks: are the time and \
+                 --station right?",
                 elements.label(),
                 -seen.elevation_deg
             ));

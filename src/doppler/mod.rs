@@ -14,6 +14,18 @@
 //!                                             tuner
 //! ```
 //!
+//! | module | what it holds |
+//! |---|---|
+//! | [`elements`] | TLE and OMM, read, checked, found by number or name |
+//! | [`station`] | where the antenna is: coordinates, locators |
+//! | [`orbit`], [`sky`], [`sun`] | SGP4; azimuth, elevation, range rate with light time; sunlight |
+//! | [`passes`] | when an object is above the horizon |
+//! | [`table`] | frequency tables of other programs |
+//! | [`rigctl`], [`steps`] | what other programs say to a radio, and what they mean between two settings |
+//! | [`refine`], [`tracking`] | bias and along-track time from measured carriers; what steers a receiver |
+//! | [`correction`] | what was learnt of an object, for later passes |
+//! | [`sightings`], [`identify`] | measured carriers, merged; whose signal they are |
+//!
 //! Everything here is pure: no thread, no socket, no clock. Instants are [`Timestamp`]s (UTC).
 //!
 //! # Conventions
