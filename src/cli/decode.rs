@@ -66,7 +66,9 @@ pub struct ModeArguments {
     pub option: Vec<String>,
 }
 
-/// What is to be decoded, and what the user should know about it.
+/// What is to be decoded, and what the user should know about it. By default nothing: no mode is
+/// known.
+#[derive(Default)]
 pub struct Decoding {
     /// The downlinks that can be received.
     pub downlinks: Vec<Downlink>,
@@ -127,17 +129,7 @@ impl ModeArguments {
             ));
         };
         let (origin, mode) = self.mode(modulation)?;
-        Ok(Decoding {
-            downlinks: vec![downlink(origin, None, mode)],
-            notes: Vec::new(),
-            input_file: None,
-            input: InputOptions::default(),
-            device: None,
-            radio: RadioSettings::default(),
-            tracking: TrackingRequest::default(),
-            sinks: Vec::new(),
-            satellite: None,
-        })
+        Ok(Decoding { downlinks: vec![downlink(origin, None, mode)], ..Decoding::default() })
     }
 
     /// The one downlink that is to be transmitted: with a satellite or a flowgraph file of several,
@@ -269,21 +261,6 @@ fn first_supported(
 }
 
 impl Decoding {
-    /// No mode is known.
-    pub fn nothing() -> Self {
-        Self {
-            downlinks: Vec::new(),
-            notes: Vec::new(),
-            input_file: None,
-            input: InputOptions::default(),
-            device: None,
-            radio: RadioSettings::default(),
-            tracking: TrackingRequest::default(),
-            sinks: Vec::new(),
-            satellite: None,
-        }
-    }
-
     /// The downlinks of an entry; those that are not supported are noted, unless none is left, or
     /// the user wrote them (there is no satellite): then that is an error.
     fn of(
@@ -308,17 +285,7 @@ impl Decoding {
             return Err(all_refused(name, "no downlink can be decoded", refused));
         }
         let notes = if refused.is_empty() { Vec::new() } else { vec![not_decoded(name, &refused)] };
-        Ok(Self {
-            downlinks,
-            notes,
-            input_file: None,
-            input: InputOptions::default(),
-            device: None,
-            radio: RadioSettings::default(),
-            tracking: TrackingRequest::default(),
-            sinks: Vec::new(),
-            satellite: satellite.cloned(),
-        })
+        Ok(Self { downlinks, notes, satellite: satellite.cloned(), ..Self::default() })
     }
 }
 

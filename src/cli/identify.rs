@@ -100,7 +100,7 @@ struct Case {
 pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let mode = &arguments.mode;
     let told = mode.satellite.is_some() || mode.flowgraph.is_some() || mode.modulation.is_some();
-    let mut decoding = if told { mode.resolve()? } else { Decoding::nothing() };
+    let mut decoding = if told { mode.resolve()? } else { Decoding::default() };
     let options = arguments.recording.or(&decoding.input);
     let file = arguments.file.clone().or(decoding.input_file.take()).ok_or_else(|| {
         RequestError::new("FILE", "missing", "name a recording, or - for standard input")

@@ -100,6 +100,17 @@ impl Queue {
 }
 
 impl Lane {
+    /// Puts a block into the queue, and wakes whoever waits for it once the lock is gone.
+    fn hand_over(&self, mut queue: MutexGuard<'_, Queue>, block: &Arc<SharedBlock>) {
+        queue.push(block);
+        let waker = queue.waker.take();
+        drop(queue);
+        self.moved.notify_one();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     fn is_full(&self, queue: &Queue, more: usize) -> bool {
         !queue.blocks.is_empty() && queue.samples + more > self.capacity
     }
@@ -162,13 +173,7 @@ impl Feed {
             if queue.closed {
                 return false;
             }
-            queue.push(&block);
-            let waker = queue.waker.take();
-            drop(queue);
-            lane.moved.notify_one();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+            lane.hand_over(queue, &block);
             true
         });
         !self.lanes.is_empty() && !stop.load(Ordering::Relaxed)
@@ -188,13 +193,7 @@ impl Feed {
                 queue.missed = block.anchor.or(queue.missed);
                 return true;
             }
-            queue.push(&block);
-            let waker = queue.waker.take();
-            drop(queue);
-            lane.moved.notify_one();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+            lane.hand_over(queue, &block);
             true
         });
         !self.lanes.is_empty()
