@@ -18,8 +18,9 @@
 //! Neither is less than [`LEAST_FLOOR`] of the loudest window around: without any noise (a simulation,
 //! a squelched receiver) rounding errors would be signals over it.
 //!
-//! What is decided about a window depends on the samples up to a fixed number of windows later, and
-//! on nothing else.
+//! What is decided about a window depends on the samples up to its end, and on nothing else; only the
+//! first two seconds are decided together when they have come. Floors are those of the past: noise
+//! that rises is a signal at first, for less than a second.
 
 use std::f64::consts::PI;
 use std::sync::Arc;
@@ -49,6 +50,9 @@ const LEAST_SPECTRA: usize = 40;
 /// The time constants, in seconds, are for signals with so many windows a second at most (40 kBd);
 /// faster ones have the same number of windows in less time.
 const MOST_WINDOWS_PER_SECOND: f64 = 1600.0;
+
+/// Windows that stay available behind the one that is being decided.
+const MEMORY: u64 = 64;
 
 /// Least floor against the mean power per bin of the loudest window in memory: 90 dB below it there
 /// are rounding errors, and no signals.
@@ -118,9 +122,8 @@ pub(super) struct Gate {
     usable_bins: usize,
     box_bins: usize,
     quantile_of_mean: f32,
-    lookahead: u64,
     warm_up: u64,
-    half_second: u64,
+    second: u64,
     update: u64,
     history_stride: u64,
     /// Spectra of the last windows, in a ring.
@@ -193,8 +196,8 @@ impl Gate {
         let quantile_of_mean = (1.0 - nine - 0.674_49 * nine.sqrt()).powi(3) as f32;
         let windows_per_second = (samples_per_second / hop as f64).min(MOST_WINDOWS_PER_SECOND);
         let windows = |seconds: f64, least: u64| (seconds * windows_per_second) as u64 + least;
-        let lookahead = windows(1.0, 0).max(24);
-        let ring_windows = lookahead.max(windows(2.0, 0)).max(64) + 64 + 8;
+        let warm_up = windows(2.0, 0).max(64);
+        let ring_windows = warm_up + MEMORY + 8;
         let history_windows = windows(8.0, 0).max(320);
         let history_stride = (history_windows / 400).max(1);
         let history_entries = (history_windows / history_stride) as usize;
@@ -212,9 +215,8 @@ impl Gate {
             usable_bins: to_bins(usable).max(box_bins),
             box_bins,
             quantile_of_mean,
-            lookahead,
-            warm_up: windows(2.0, 0).max(64),
-            half_second: windows(0.5, 1),
+            warm_up,
+            second: windows(1.0, 0).max(24),
             update: windows(1.0, 1),
             history_stride,
             ring: vec![0.0; ring_windows as usize * length],
@@ -257,7 +259,7 @@ impl Gate {
 
     /// Windows that stay available behind the one that is being decided.
     pub fn memory(&self) -> u64 {
-        64
+        MEMORY
     }
 
     /// Forgets everything.
@@ -334,7 +336,12 @@ impl Gate {
             }
             return true;
         }
-        self.count >= self.warm_up && self.count > w + self.lookahead
+        self.is_warm()
+    }
+
+    /// Whether enough has come for floors.
+    pub fn is_warm(&self) -> bool {
+        self.count >= self.warm_up
     }
 
     fn update_floor(&mut self) {
@@ -396,12 +403,13 @@ impl Gate {
         (LEAST_FLOOR * loudest).max(1e-30)
     }
 
-    /// Level of the flat floor around window `w`; refreshed every 16 windows.
+    /// Level of the flat floor over the second that ends with window `w` (the first second for what is
+    /// in it); refreshed every 16 windows.
     fn flat_floor(&mut self, w: u64) -> f32 {
         if w.is_multiple_of(16) || self.flat_floor <= 0.0 {
             let oldest = self.count.saturating_sub(self.ring_windows);
-            let from = w.saturating_sub(self.half_second).max(oldest);
-            let to = (w + self.half_second + 1).min(self.count);
+            let from = (w + 1).saturating_sub(self.second).max(oldest);
+            let to = (w + 1).max(from + self.second).min(self.count);
             self.values.clear();
             self.values.extend((from..to).map(|v| self.flat[(v % self.ring_windows) as usize]));
             self.flat_floor = quantile(&mut self.values, 0.5).max(self.least_floor());

@@ -45,9 +45,6 @@ const EDGE_SYMBOLS: f64 = 8.0;
 const LEAST_QUALITY: f64 = 0.60;
 /// Carriers further apart than this, in symbol rates, are worth another acquisition.
 const OTHER_BAUD: f64 = 0.06;
-/// Windows that are freed from spurs before they are decided: as many as a burst is looked at beyond
-/// its end.
-const CLEANED_WINDOWS: u64 = 8;
 /// Further attempts at acquisition that may be made at once, and after how many symbols there is
 /// one more: false bursts must not take all the time.
 const MOST_CREDIT: f64 = 12.0;
@@ -153,7 +150,7 @@ pub(super) struct BurstReceiver {
     acquisition: Acquisition,
     /// Further attempts at acquisition that may be made now.
     credit: f64,
-    /// Samples from `first` on.
+    /// Samples from `first` on, without spurs: those of the gate's windows, once it is warm.
     samples: Vec<Complex32>,
     first: u64,
     received: u64,
@@ -256,25 +253,34 @@ impl BurstReceiver {
     fn work(&mut self, last: bool, out: &mut Vec<SoftBlock>) {
         let (hop, length) = (self.gate.hop() as u64, self.gate.length() as u64);
         while self.gate.count() * hop + length <= self.received {
-            let from = (self.gate.count() * hop - self.first) as usize;
-            self.gate.take(&self.samples[from..from + length as usize]);
-            if self.gate.is_updated() {
-                let end = self.gate.count() + 1;
-                self.spurs.update(self.gate.lines(), &self.samples, self.first, end);
-            }
+            let raw = self.spurs.raw(self.gate.count());
+            self.gate.take(&raw[..(length as usize).min(raw.len())]);
+            self.clean();
             while self.gate.ready(self.decided, false) {
                 self.decide(false, out);
             }
             self.forget();
         }
         if last {
-            if self.gate.count() > 0 && self.gate.ready(self.decided, true) && self.decided == 0 {
-                let end = self.gate.count() + 1;
-                self.spurs.update(self.gate.lines(), &self.samples, self.first, end);
+            if self.gate.count() > 0 && !self.gate.is_warm() {
+                self.gate.ready(self.decided, true);
+                self.spurs.update(self.gate.lines(), self.gate.count() + 1);
             }
+            self.spurs.finish(&mut self.samples);
             while self.gate.ready(self.decided, true) {
                 self.decide(true, out);
             }
+        }
+    }
+
+    /// Frees the hops of the gate's windows from spurs, once it is known where they are.
+    fn clean(&mut self) {
+        let end = self.gate.count() + 1;
+        if self.gate.is_updated() {
+            self.spurs.update(self.gate.lines(), end);
+        }
+        if self.gate.is_warm() {
+            self.spurs.clean(end, &mut self.samples);
         }
     }
 
@@ -285,8 +291,6 @@ impl BurstReceiver {
         let hop = self.gate.hop() as f64;
         let symbols = hop / self.samples_per_symbol;
         self.credit = (self.credit + symbols / CREDIT_SYMBOLS).min(MOST_CREDIT);
-        let end = self.gate.count() + 1;
-        self.spurs.clean(&mut self.samples, self.first, w + CLEANED_WINDOWS, end);
         let statistics = [Floor::PerBin, Floor::Flat].map(|floor| self.gate.statistic(w, floor));
         for d in 0..2 {
             self.detect(d, w, statistics, last, out);
@@ -832,7 +836,7 @@ impl Demodulator for BurstReceiver {
             let clean = |x: f32| {
                 if x.is_finite() { x.clamp(-LARGEST_INPUT, LARGEST_INPUT) } else { 0.0 }
             };
-            self.samples.extend(piece.iter().map(|x| Complex32::new(clean(x.re), clean(x.im))));
+            self.spurs.push(piece.iter().map(|x| Complex32::new(clean(x.re), clean(x.im))));
             self.received += piece.len() as u64;
             self.work(false, out);
         }
@@ -867,15 +871,22 @@ impl Demodulator for BurstReceiver {
 
     fn settled_sample(&self) -> f64 {
         let hop = self.gate.hop() as f64;
-        let mut settled = self.decided.saturating_sub(self.gate.memory() / 2 + 1) as f64 * hop;
-        for detector in &self.detectors {
-            if let Some(open) = &detector.open {
-                settled = settled.min(match &open.tracked {
-                    Some(tracked) => tracked.tracker.position(),
-                    None => open.from,
-                });
-            }
-        }
-        (settled - (MARGIN_SYMBOLS + LEAD_SYMBOLS) * self.samples_per_symbol).max(0.0)
+        let symbol = self.samples_per_symbol;
+        let memory = self.gate.memory() as usize;
+        let begins = self.detectors.iter().map(|detector| {
+            let from = match &detector.open {
+                Some(Open { tracked: Some(tracked), .. }) => return tracked.tracker.position(),
+                Some(open) => open.from,
+                // The next stretch begins where the statistic rose above the closing threshold.
+                None => {
+                    let recent = detector.recent.iter().rev().take(memory / 2);
+                    let back = recent.take_while(|s| **s > self.close_at).count() as u64;
+                    self.decided.saturating_sub(back) as f64 * hop
+                }
+            };
+            let margin = MARGIN_SYMBOLS * symbol;
+            (from - margin).max(detector.done - 0.5 * margin)
+        });
+        (begins.fold(f64::INFINITY, f64::min) - (LEAD_SYMBOLS + SPARE_SYMBOLS) * symbol).max(0.0)
     }
 }
