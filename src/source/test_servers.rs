@@ -127,6 +127,8 @@ fn serve_client(
     let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
     client.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
     client.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+    // Samples leave when they are due, not when the client has acknowledged earlier ones.
+    client.set_nodelay(true).unwrap();
     if is(&faults.garbage) {
         let _ = client.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
         return;

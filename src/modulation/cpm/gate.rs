@@ -19,7 +19,7 @@
 //! a squelched receiver) rounding errors would be signals over it.
 //!
 //! What is decided about a window depends on the samples up to its end, and on nothing else; only the
-//! first two seconds are decided together when they have come. Floors are those of the past: noise
+//! first half second is decided together when it has come. Floors are those of the past: noise
 //! that rises is a signal at first, for less than a second.
 
 use std::f64::consts::PI;
@@ -125,7 +125,9 @@ pub(super) struct Gate {
     warm_up: u64,
     second: u64,
     update: u64,
+    /// Every so many-th spectrum is kept: at first all, and fewer as time goes on.
     history_stride: u64,
+    longest_stride: u64,
     /// Spectra of the last windows, in a ring.
     ring: Vec<f32>,
     ring_windows: u64,
@@ -196,11 +198,13 @@ impl Gate {
         let quantile_of_mean = (1.0 - nine - 0.674_49 * nine.sqrt()).powi(3) as f32;
         let windows_per_second = (samples_per_second / hop as f64).min(MOST_WINDOWS_PER_SECOND);
         let windows = |seconds: f64, least: u64| (seconds * windows_per_second) as u64 + least;
-        let warm_up = windows(2.0, 0).max(64);
-        let ring_windows = warm_up + MEMORY + 8;
+        let warm_up = windows(0.5, 0).max(64);
+        let second = windows(1.0, 0).max(warm_up);
+        let ring_windows = second.max(windows(2.0, 0)) + MEMORY + 8;
         let history_windows = windows(8.0, 0).max(320);
-        let history_stride = (history_windows / 400).max(1);
-        let history_entries = (history_windows / history_stride) as usize;
+        let longest_stride = (history_windows / 200).max(1).ilog2();
+        let longest_stride = 1u64 << longest_stride;
+        let history_entries = (history_windows / longest_stride) as usize;
         let to_bins = |f: f64| ((f.abs() * length as f64) as usize).min(length / 2 - 1);
         let fft_scratch = vec![Complex32::default(); fft.get_inplace_scratch_len()];
         Self {
@@ -216,9 +220,10 @@ impl Gate {
             box_bins,
             quantile_of_mean,
             warm_up,
-            second: windows(1.0, 0).max(24),
+            second,
             update: windows(1.0, 1),
-            history_stride,
+            history_stride: 1,
+            longest_stride,
             ring: vec![0.0; ring_windows as usize * length],
             ring_windows,
             flat: vec![0.0; ring_windows as usize],
@@ -266,6 +271,7 @@ impl Gate {
     pub fn reset(&mut self) {
         self.count = 0;
         self.history_filled = 0;
+        self.history_stride = 1;
         self.inverse_floor.clear();
         self.despur.fill(1.0);
         self.lines.clear();
@@ -296,15 +302,30 @@ impl Gate {
             let before = (self.count - 1) % self.ring_windows;
             self.flat[slot] = self.flat[before as usize];
         }
-        if self.count.is_multiple_of(self.history_stride) {
-            let entry = (self.history_filled % self.history_entries as u64) as usize;
-            let spectrum = &self.ring[slot * n..(slot + 1) * n];
-            self.history[entry * n..(entry + 1) * n].copy_from_slice(spectrum);
-            self.history_filled += 1;
-        }
+        self.keep(slot);
         self.count += 1;
         if self.is_updated() {
             self.update_floor();
+        }
+    }
+
+    /// Puts the spectrum of the window just taken into the history, if it is its turn.
+    fn keep(&mut self, slot: usize) {
+        let n = self.window.len();
+        let entries = self.history_entries;
+        if self.history_filled == entries as u64 && self.history_stride < self.longest_stride {
+            // Full for the first time: every other one makes room.
+            for entry in 1..entries.div_ceil(2) {
+                self.history.copy_within(2 * entry * n..(2 * entry + 1) * n, entry * n);
+            }
+            self.history_filled = entries.div_ceil(2) as u64;
+            self.history_stride *= 2;
+        }
+        if self.count.is_multiple_of(self.history_stride) {
+            let entry = (self.history_filled % entries as u64) as usize;
+            let spectrum = &self.ring[slot * n..(slot + 1) * n];
+            self.history[entry * n..(entry + 1) * n].copy_from_slice(spectrum);
+            self.history_filled += 1;
         }
     }
 
@@ -392,8 +413,9 @@ impl Gate {
 
     /// Whether floors were measured anew with the last window taken.
     pub fn is_updated(&self) -> bool {
-        self.count == self.warm_up
-            || (self.count > self.warm_up && self.count.is_multiple_of(self.update))
+        // At first whenever there is twice as much to measure on.
+        let early = [1, 2, 4].iter().any(|times| self.count == times * self.warm_up);
+        early || (self.count > self.warm_up && self.count.is_multiple_of(self.update))
     }
 
     /// What no floor is less than, by the windows in the ring.
