@@ -94,6 +94,17 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Adds what another receiver has counted.
+    pub fn add(&mut self, other: &Counts) {
+        let Counts { samples, runs, symbols, rejects, frames, doubtful } = other;
+        self.samples += samples;
+        self.runs += runs;
+        self.symbols += symbols;
+        self.rejects.iter_mut().zip(rejects).for_each(|(sum, count)| *sum += count);
+        self.frames += frames;
+        self.doubtful += doubtful;
+    }
+
     /// Candidates rejected for this reason.
     pub fn rejected(&self, why: Reject) -> u64 {
         self.rejects[why as usize]
@@ -204,6 +215,16 @@ impl Receiver {
     /// What has been counted so far.
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// The Doppler shift that is taken out at the next sample; `None` if nothing steers it.
+    pub fn doppler_hz(&self) -> Option<f64> {
+        self.steering.as_ref().map(|steering| steering.shift_hz(self.next_sample))
+    }
+
+    /// Index in the input of the next sample expected.
+    pub fn next_sample(&self) -> u64 {
+        self.next_sample
     }
 
     /// No frame emitted later begins before this sample of the input.

@@ -23,6 +23,10 @@ pub(super) struct Update {
     pub settled_sample: u64,
     /// Totals so far.
     pub counts: Counts,
+    /// Samples before this one were worked on.
+    pub worked_sample: u64,
+    /// Doppler shift taken out there; `None` if nothing steers the receiver.
+    pub doppler_hz: Option<f64>,
     /// What the frames said about the prediction, if there is one that learns.
     pub fit: Option<Fit>,
 }
@@ -104,6 +108,8 @@ impl Kernel for ReceiverBlock {
                 frames: std::mem::take(&mut self.frames),
                 settled_sample,
                 counts: self.receiver.counts(),
+                worked_sample: self.receiver.next_sample(),
+                doppler_hz: self.receiver.doppler_hz(),
                 fit: self.receiver.fit(),
             };
             mo.post("frames", Pmt::Any(Box::new(update))).await?;

@@ -24,6 +24,7 @@ pub mod outlet;
 pub mod recorder;
 pub mod rig_server;
 pub mod session;
+pub mod status;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
@@ -34,6 +35,7 @@ use futuresdr::runtime::scheduler::SmolScheduler;
 
 pub use recorder::{RecorderReport, RecorderRequest};
 pub use session::{Pace, Session, SessionError, Summary};
+pub use status::Status;
 
 /// Messages in a block's inbox. Small, so that a request to stop is not stuck behind many.
 const QUEUE_MESSAGES: usize = 64;

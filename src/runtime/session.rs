@@ -1,6 +1,6 @@
 //! Runs a source through any number of downlinks into any number of sinks, to the end.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use super::blocks::{CollectorTap, ReceiverBlock, Update};
 use super::feed::Feed;
 use super::outlet::{Outlet, SinkReport};
 use super::recorder::{self, Recorder, RecorderReport, RecorderRequest};
+use super::status::Status;
 use super::{guard, runtime};
 use crate::doppler::refine::Fit;
 use crate::frame::Frame;
@@ -43,17 +44,6 @@ pub enum SessionError {
     Thread(#[from] std::io::Error),
 }
 
-/// How far a running session is, for whoever shows it.
-#[derive(Debug, Default)]
-pub struct Progress {
-    /// Samples read from the source.
-    pub samples: AtomicU64,
-    /// Frames emitted.
-    pub frames: AtomicU64,
-    /// Samples lost, before or after they came in.
-    pub lost: AtomicU64,
-}
-
 /// How fast samples are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pace {
@@ -80,8 +70,8 @@ pub struct Session {
     pub pace: Pace,
     /// Ends the session when it is set: what was read is still decoded and delivered.
     pub stop: Arc<AtomicBool>,
-    /// Told how far it is.
-    pub progress: Arc<Progress>,
+    /// Told what it is doing.
+    pub status: Arc<Status>,
     /// Told, once per sink, that it failed; likewise of the recorder.
     pub on_sink_error: Arc<dyn Fn(&str) + Send + Sync>,
 }
@@ -157,10 +147,11 @@ impl Session {
             ),
         };
 
+        self.status.begin(sample_rate_hz, &self.receivers);
         let mut outlets = Vec::new();
         for sink in self.sinks {
             let on_error = self.on_sink_error.clone();
-            outlets.push(Outlet::start(sink, move |text| on_error(text))?);
+            outlets.push(Outlet::start(sink, self.status.clone(), move |text| on_error(text))?);
         }
         let mut feed = Feed::default();
         let mut recorder = None;
@@ -181,10 +172,10 @@ impl Session {
 
         let downlinks = self.receivers.len();
         let (updates, collected) = bounded(COLLECTOR_UPDATES);
-        let (progress, wait) = (self.progress.clone(), self.pace == Pace::Free);
+        let (status, wait) = (self.status.clone(), self.pace == Pace::Free);
         let collector = std::thread::Builder::new()
             .name("collector".into())
-            .spawn(move || collect(&collected, downlinks, outlets, marks, wait, &progress))?;
+            .spawn(move || collect(&collected, downlinks, outlets, marks, wait, &status))?;
 
         let stop = self.stop.clone();
         let mut running = Vec::new();
@@ -205,10 +196,10 @@ impl Session {
         drop(updates);
 
         let reader = {
-            let (source, progress, stop, pace) =
-                (self.source, self.progress, stop.clone(), self.pace);
+            let (source, status, stop, pace) =
+                (self.source, self.status.clone(), stop.clone(), self.pace);
             std::thread::Builder::new().name("source".into()).spawn(move || {
-                guard(move || read(source, feed, &progress, &stop, block_samples, pace))
+                guard(move || read(source, feed, &status, &stop, block_samples, pace))
             })?
         };
 
@@ -228,6 +219,7 @@ impl Session {
             .join()
             .map_err(|_| SessionError::Runtime("the collector's thread died".to_owned()))?;
         let recorder = recorder.map(Recorder::finish);
+        self.status.end();
         Ok(Summary {
             frames: collected.frames,
             samples: read.samples,
@@ -266,12 +258,12 @@ struct Read {
 fn read(
     mut source: Box<dyn Source>,
     feed: Feed,
-    progress: &Progress,
+    status: &Status,
     stop: &AtomicBool,
     block_samples: usize,
     pace: Pace,
 ) -> Read {
-    let mut read = read_blocks(&mut *source, feed, progress, stop, block_samples, pace);
+    let mut read = read_blocks(&mut *source, feed, status, stop, block_samples, pace);
     read.warnings.clone_from(&source.info().warnings);
     read.replaced_values = source.replaced_values();
     read
@@ -280,7 +272,7 @@ fn read(
 fn read_blocks(
     source: &mut dyn Source,
     mut feed: Feed,
-    progress: &Progress,
+    status: &Status,
     stop: &AtomicBool,
     block_samples: usize,
     pace: Pace,
@@ -302,7 +294,7 @@ fn read_blocks(
         read.samples += block.samples.len() as u64;
         read.missing += next_sample.map_or(0, |next| block.first_sample.saturating_sub(next));
         next_sample = Some(block.first_sample + block.samples.len() as u64);
-        progress.samples.store(read.samples, Ordering::Relaxed);
+        status.read(&block);
         if pace == Pace::RealTime {
             let due = Duration::from_secs_f64(read.samples as f64 / sample_rate_hz);
             match due.checked_sub(started.elapsed()) {
@@ -317,7 +309,7 @@ fn read_blocks(
         } else {
             feed.publish(block, stop)
         };
-        progress.lost.store(read.missing + read.lost, Ordering::Relaxed);
+        status.lost(read.missing, read.lost);
         if !listened {
             return read;
         }
@@ -339,7 +331,7 @@ fn collect(
     mut outlets: Vec<Outlet>,
     marks: Option<Sender<Arc<Frame>>>,
     wait: bool,
-    progress: &Progress,
+    status: &Status,
 ) -> Collected {
     let mut merger = Merger::new(downlinks);
     let mut reports = vec![(Counts::default(), None); downlinks];
@@ -349,7 +341,7 @@ fn collect(
         merger.drain(&mut due);
         for frame in due.drain(..) {
             frames += 1;
-            progress.frames.store(frames, Ordering::Relaxed);
+            status.frame(&frame);
             let frame = Arc::new(frame);
             if let Some(marks) = &marks {
                 recorder::mark(marks, &frame, wait);
@@ -364,6 +356,7 @@ fn collect(
             merger.push(update.downlink, frame);
         }
         reports[update.downlink] = (update.counts, update.fit);
+        status.worked(update.downlink, update.counts, update.worked_sample, update.doppler_hz);
         merger.settle(update.downlink, update.settled_sample);
         emit(&mut merger);
     }
