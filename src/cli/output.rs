@@ -289,6 +289,10 @@ fn summary_line(summary: &Summary) -> String {
     if doubtful > 0 {
         line += &format!("; {doubtful} doubtful left out (--effort doubtful shows them)");
     }
+    let restarts: u32 = summary.downlinks.iter().map(|d| d.restarts).sum();
+    if restarts > 0 {
+        line += &format!("; receivers were started anew {restarts}×");
+    }
     for sink in summary.sinks.iter().filter(|s| s.failed > 0) {
         line += &format!("; {} not delivered to {}", sink.failed, sink.name);
     }

@@ -111,6 +111,26 @@ impl Counts {
     }
 }
 
+/// What a receiver is made of, to make it anew.
+#[derive(Clone)]
+pub struct Blueprint {
+    downlink: Downlink,
+    input: Input,
+    tracking: Option<Tracking>,
+}
+
+impl Blueprint {
+    /// A receiver that has seen nothing yet.
+    ///
+    /// # Errors
+    /// As [`Receiver::new`].
+    pub fn build(&self) -> Result<Receiver, RequestError> {
+        let mut receiver = Receiver::new(self.downlink.clone(), self.input)?;
+        receiver.track(self.tracking.clone());
+        Ok(receiver)
+    }
+}
+
 /// Receives one downlink.
 pub struct Receiver {
     downlink: Downlink,
@@ -205,6 +225,15 @@ impl Receiver {
     /// The carriers measured since the last call.
     pub fn take_carriers(&mut self) -> Vec<Carrier> {
         self.carriers.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// What it is made of; what it has learnt of the prediction so far included.
+    pub fn blueprint(&self) -> Blueprint {
+        Blueprint {
+            downlink: self.downlink.clone(),
+            input: self.input,
+            tracking: self.steering.as_ref().map(|steering| steering.tracking().clone()),
+        }
     }
 
     /// The downlink that is received.
@@ -323,6 +352,14 @@ impl Receiver {
     /// The input has ended: decides everything that is pending. Nothing can follow.
     pub fn finish(&mut self, out: &mut Vec<Frame>) {
         self.flush();
+        for index in 0..self.chains.len() {
+            self.merger.settle(index, u64::MAX);
+        }
+        self.emit(out);
+    }
+
+    /// Something broke inside: hands out the frames that were decided, and no more.
+    pub fn salvage(&mut self, out: &mut Vec<Frame>) {
         for index in 0..self.chains.len() {
             self.merger.settle(index, u64::MAX);
         }

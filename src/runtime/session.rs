@@ -1,21 +1,20 @@
 //! Runs a source through any number of downlinks into any number of sinks, to the end.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crossbeam_channel::{Receiver as ChannelReceiver, Sender, bounded};
-use futuresdr::runtime::Flowgraph;
+use crossbeam_channel::bounded;
 
-use super::blocks::{CollectorTap, ReceiverBlock, Update};
+use super::collector::{Collector, Told};
 use super::feed::Feed;
+use super::guard;
 use super::outlet::{Outlet, SinkReport};
-use super::recorder::{self, Recorder, RecorderReport, RecorderRequest};
+use super::reading::{Read, read};
+use super::recorder::{Recorder, RecorderReport, RecorderRequest};
 use super::status::Status;
-use super::{guard, runtime};
+use super::supervisor::{Supervisor, Watchdog};
 use crate::doppler::refine::Fit;
-use crate::frame::Frame;
-use crate::receiver::merge::Merger;
 use crate::receiver::{Counts, Receiver};
 use crate::sink::Sink;
 use crate::source::Source;
@@ -72,7 +71,7 @@ pub struct Session {
     pub stop: Arc<AtomicBool>,
     /// Told what it is doing.
     pub status: Arc<Status>,
-    /// Told, once per sink, that it failed; likewise of the recorder.
+    /// Told what fails while it runs: a sink and the recorder once each, a downlink each time.
     pub on_sink_error: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
@@ -83,6 +82,8 @@ pub struct DownlinkReport {
     pub counts: Counts,
     /// What its frames said about the prediction, if there is one that learns.
     pub fit: Option<Fit>,
+    /// How often it was started anew.
+    pub restarts: u32,
     /// Why it ended early, if it did.
     pub failure: Option<String>,
 }
@@ -131,13 +132,18 @@ impl Summary {
 impl Session {
     /// Runs to the end of the source.
     ///
-    /// Failures of the source, a downlink or a sink end that part alone and are in the summary.
+    /// Failures of the source, a downlink or a sink end that part alone and are in the summary. In
+    /// real time a downlink that fails, or makes no progress, is started anew.
     ///
     /// # Errors
     /// The flowgraphs could not be started.
     pub fn run(self) -> Result<Summary, SessionError> {
+        let watchdog = (self.pace != Pace::Free).then(Watchdog::default);
+        self.run_watched(watchdog)
+    }
+
+    pub(super) fn run_watched(self, watchdog: Option<Watchdog>) -> Result<Summary, SessionError> {
         let started = Instant::now();
-        let runtime = runtime()?;
         let sample_rate_hz = self.source.info().sample_rate_hz;
         let (block_samples, lane_samples) = match self.pace {
             Pace::Free => (BLOCK_SAMPLES, LANE_SAMPLES),
@@ -171,50 +177,35 @@ impl Session {
         let marks = recorder.as_ref().map(Recorder::frames);
 
         let downlinks = self.receivers.len();
-        let (updates, collected) = bounded(COLLECTOR_UPDATES);
-        let (status, wait) = (self.status.clone(), self.pace == Pace::Free);
+        let (updates, told) = bounded(COLLECTOR_UPDATES);
+        let wait = self.pace == Pace::Free;
+        let collector = Collector { outlets, marks, wait, status: self.status.clone() };
         let collector = std::thread::Builder::new()
             .name("collector".into())
-            .spawn(move || collect(&collected, downlinks, outlets, marks, wait, &status))?;
+            .spawn(move || collector.run(&told, downlinks))?;
 
-        let stop = self.stop.clone();
-        let mut running = Vec::new();
-        for (index, receiver) in self.receivers.into_iter().enumerate() {
-            let failure = Arc::new(OnceLock::new());
-            let lane = feed.subscribe(lane_samples);
-            let mut flowgraph = Flowgraph::new();
-            let block = flowgraph.add(ReceiverBlock::new(index, lane, receiver, failure.clone()));
-            let tap = flowgraph.add(CollectorTap::new(updates.clone()));
-            let started = flowgraph
-                .message(block, "frames", tap, "updates")
-                .and_then(|()| runtime.start(flowgraph));
-            match started {
-                Ok(flowgraph) => running.push((flowgraph, failure)),
-                Err(error) => return Err(SessionError::Runtime(error.to_string())),
-            }
+        let say = self.on_sink_error.clone();
+        let mut supervisor = Supervisor::new(&feed, lane_samples, updates.clone(), watchdog, say);
+        for receiver in self.receivers {
+            supervisor.start(&mut feed, receiver)?;
         }
-        drop(updates);
 
         let reader = {
             let (source, status, stop, pace) =
-                (self.source, self.status.clone(), stop.clone(), self.pace);
+                (self.source, self.status.clone(), self.stop.clone(), self.pace);
             std::thread::Builder::new().name("source".into()).spawn(move || {
                 guard(move || read(source, feed, &status, &stop, block_samples, pace))
             })?
         };
-
-        let mut failures = Vec::new();
-        for (flowgraph, failure) in running {
-            let ended = flowgraph.wait();
-            let text = failure.get().cloned().or_else(|| ended.err().map(|e| e.to_string()));
-            failures.push(text);
-        }
-        stop.store(true, Ordering::Relaxed);
+        let ended = supervisor.run();
+        self.stop.store(true, Ordering::Relaxed);
         let read = match reader.join() {
             Ok(Ok(read)) => read,
             Ok(Err(text)) => Read { failure: Some(text), ..Read::default() },
             Err(_) => Read { failure: Some("the reading thread died".into()), ..Read::default() },
         };
+        // A flowgraph that hangs holds the channel, too.
+        let _ = updates.send(Told::End);
         let collected = collector
             .join()
             .map_err(|_| SessionError::Runtime("the collector's thread died".to_owned()))?;
@@ -231,8 +222,13 @@ impl Session {
             downlinks: collected
                 .downlinks
                 .into_iter()
-                .zip(failures)
-                .map(|((counts, fit), failure)| DownlinkReport { counts, fit, failure })
+                .zip(ended)
+                .map(|((counts, fit), (restarts, failure))| DownlinkReport {
+                    counts,
+                    fit,
+                    restarts,
+                    failure,
+                })
                 .collect(),
             sinks: collected.sinks,
             recorder,
@@ -240,133 +236,5 @@ impl Session {
             source_warnings: read.warnings,
             replaced_values: read.replaced_values,
         })
-    }
-}
-
-/// What the source's thread has to say in the end.
-#[derive(Debug, Default)]
-struct Read {
-    samples: u64,
-    missing: u64,
-    lost: u64,
-    behind: Duration,
-    failure: Option<String>,
-    warnings: Vec<String>,
-    replaced_values: u64,
-}
-
-fn read(
-    mut source: Box<dyn Source>,
-    feed: Feed,
-    status: &Status,
-    stop: &AtomicBool,
-    block_samples: usize,
-    pace: Pace,
-) -> Read {
-    let mut read = read_blocks(&mut *source, feed, status, stop, block_samples, pace);
-    read.warnings.clone_from(&source.info().warnings);
-    read.replaced_values = source.replaced_values();
-    read
-}
-
-fn read_blocks(
-    source: &mut dyn Source,
-    mut feed: Feed,
-    status: &Status,
-    stop: &AtomicBool,
-    block_samples: usize,
-    pace: Pace,
-) -> Read {
-    let started = Instant::now();
-    let sample_rate_hz = source.info().sample_rate_hz;
-    let mut read = Read::default();
-    let mut next_sample = None;
-    while !stop.load(Ordering::Relaxed) {
-        let mut block = feed.pool.take();
-        match source.read(&mut block, block_samples) {
-            Ok(true) => {}
-            Ok(false) => return read,
-            Err(error) => {
-                read.failure = Some(error.to_string());
-                return read;
-            }
-        }
-        read.samples += block.samples.len() as u64;
-        read.missing += next_sample.map_or(0, |next| block.first_sample.saturating_sub(next));
-        next_sample = Some(block.first_sample + block.samples.len() as u64);
-        status.read(&block);
-        if pace == Pace::RealTime {
-            let due = Duration::from_secs_f64(read.samples as f64 / sample_rate_hz);
-            match due.checked_sub(started.elapsed()) {
-                Some(early) => std::thread::sleep(early),
-                None => read.behind = read.behind.max(started.elapsed() - due),
-            }
-        }
-        let listened = if pace == Pace::Live {
-            let listened = feed.offer(block);
-            read.lost = feed.lost_samples();
-            listened
-        } else {
-            feed.publish(block, stop)
-        };
-        status.lost(read.missing, read.lost);
-        if !listened {
-            return read;
-        }
-    }
-    read
-}
-
-/// What the collector's thread has to say in the end.
-struct Collected {
-    frames: u64,
-    downlinks: Vec<(Counts, Option<Fit>)>,
-    sinks: Vec<SinkReport>,
-}
-
-/// Merges the downlinks in time order and hands every frame to every sink. `wait`: for slow ones.
-fn collect(
-    updates: &ChannelReceiver<Update>,
-    downlinks: usize,
-    mut outlets: Vec<Outlet>,
-    marks: Option<Sender<Arc<Frame>>>,
-    wait: bool,
-    status: &Status,
-) -> Collected {
-    let mut merger = Merger::new(downlinks);
-    let mut reports = vec![(Counts::default(), None); downlinks];
-    let mut frames = 0;
-    let mut due = Vec::new();
-    let mut emit = |merger: &mut Merger| {
-        merger.drain(&mut due);
-        for frame in due.drain(..) {
-            frames += 1;
-            status.frame(&frame);
-            let frame = Arc::new(frame);
-            if let Some(marks) = &marks {
-                recorder::mark(marks, &frame, wait);
-            }
-            for outlet in &mut outlets {
-                outlet.send(&frame, wait);
-            }
-        }
-    };
-    while let Ok(update) = updates.recv() {
-        for frame in update.frames {
-            merger.push(update.downlink, frame);
-        }
-        reports[update.downlink] = (update.counts, update.fit);
-        status.worked(update.downlink, update.counts, update.worked_sample, update.doppler_hz);
-        merger.settle(update.downlink, update.settled_sample);
-        emit(&mut merger);
-    }
-    for downlink in 0..downlinks {
-        merger.settle(downlink, u64::MAX);
-    }
-    emit(&mut merger);
-    Collected {
-        frames,
-        downlinks: reports,
-        sinks: outlets.into_iter().map(Outlet::finish).collect(),
     }
 }

@@ -74,6 +74,8 @@ pub struct DownlinkStatus {
     pub doppler_hz: Option<f64>,
     /// The last sample that its receiver has worked on.
     pub worked_sample: u64,
+    /// How often its receiver was started anew.
+    pub restarts: u64,
     /// What receivers before the present one counted.
     past: Counts,
     /// What the present one has counted.
@@ -193,6 +195,7 @@ impl Status {
                     last_frame: None,
                     doppler_hz: None,
                     worked_sample: 0,
+                    restarts: 0,
                     past: Counts::default(),
                     present: Counts::default(),
                 });
@@ -281,6 +284,14 @@ impl Status {
             downlink.present = counts;
             downlink.worked_sample = sample;
             downlink.doppler_hz = doppler_hz;
+        });
+    }
+
+    /// A downlink's receiver is gone; another will take over.
+    pub(super) fn vacant(&self, downlink: usize) {
+        self.downlink(downlink, |downlink| {
+            downlink.renew();
+            downlink.restarts += 1;
         });
     }
 
