@@ -108,7 +108,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         recorder: None,
         pace: Pace::Free,
         stop: Arc::default(),
-        progress: Arc::default(),
+        status: Arc::default(),
         on_sink_error: Arc::new(|_| {}),
     };
     let summary = output::run(session, &screen)?;

@@ -7,6 +7,7 @@ use tulpar::RequestError;
 use tulpar::catalogue::flowgraph_file::TrackingRequest;
 use tulpar::doppler::correction::{Corrected, Correction};
 use tulpar::doppler::elements::{Elements, Store};
+use tulpar::doppler::lookout::Lookout;
 use tulpar::doppler::orbit::Orbit;
 use tulpar::doppler::refine::{Fit, Prior};
 use tulpar::doppler::rigctl::RigAddress;
@@ -117,6 +118,14 @@ pub struct Steered {
 }
 
 impl Aim {
+    /// Where the satellite stands, if an orbit says so.
+    pub fn lookout(&self) -> Option<Lookout> {
+        match self {
+            Aim::Orbit { orbit, station, .. } => Some(Lookout::new(orbit.clone(), *station)),
+            _ => None,
+        }
+    }
+
     /// For a downlink with this carrier, if it is known.
     ///
     /// # Errors

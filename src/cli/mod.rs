@@ -18,6 +18,7 @@ mod replay;
 mod satellites;
 mod simulate;
 mod sky;
+mod status_line;
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};

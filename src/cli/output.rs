@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
 use tulpar::RequestError;
 use tulpar::catalogue::flowgraph_file::SinkRequest;
+use tulpar::doppler::lookout::Lookout;
 use tulpar::framing::Reject;
-use tulpar::runtime::session::Progress;
+use tulpar::runtime::status::Snapshot;
 use tulpar::runtime::{Session, Summary};
 use tulpar::sink::Sink;
 use tulpar::sink::jsonl::JsonLinesSink;
@@ -18,7 +20,10 @@ use tulpar::sink::text::TextSink;
 use tulpar::sink::udp::UdpSink;
 use tulpar::source::SourceInfo;
 
-use super::{Outcome, complain};
+use super::{Outcome, complain, status_line};
+
+/// How often the bar is painted.
+const PAINTED: Duration = Duration::from_millis(100);
 
 /// Arguments that say where frames go.
 #[derive(clap::Args, Clone)]
@@ -195,27 +200,45 @@ pub fn stop_on_signal(screen: &Screen) -> Arc<AtomicBool> {
 }
 
 /// Runs a session with a progress bar.
-pub fn run(mut session: Session, screen: &Screen) -> anyhow::Result<Summary> {
-    let sample_rate_hz = session.source.info().sample_rate_hz;
-    let progress = Arc::new(Progress::default());
-    session.progress = progress.clone();
+pub fn run(session: Session, screen: &Screen) -> anyhow::Result<Summary> {
+    run_with(session, screen, status_line::frames)
+}
+
+/// Runs a session with a radio, with a status line. `lookout`: over the satellite, if there is one.
+pub fn run_live(
+    session: Session,
+    screen: &Screen,
+    mut lookout: Option<Lookout>,
+) -> anyhow::Result<Summary> {
+    let status = session.status.clone();
+    run_with(session, screen, move |shown| {
+        let now = Timestamp::now();
+        let overhead = lookout.as_mut().and_then(|lookout| lookout.at(now));
+        status.set_overhead(overhead);
+        status_line::live(&Snapshot { overhead, ..shown.clone() }, now)
+    })
+}
+
+/// Runs a session; `line` is asked some times a second for what is shown beside the bar.
+fn run_with(
+    mut session: Session,
+    screen: &Screen,
+    mut line: impl FnMut(&Snapshot) -> String + Send + 'static,
+) -> anyhow::Result<Summary> {
+    let status = session.status.clone();
     let speaker = screen.clone();
     session.on_sink_error = Arc::new(move |text| speaker.say(text));
     let (ended, end) = crossbeam_channel::bounded::<()>(0);
     let bar = screen.bar.clone();
-    let painter = std::thread::spawn(move || {
-        while end.recv_timeout(Duration::from_millis(100)).is_err_and(|e| e.is_timeout()) {
-            let samples = progress.samples.load(Ordering::Relaxed);
-            let lost = match progress.lost.load(Ordering::Relaxed) {
-                0 => String::new(),
-                lost => format!(", {:.3} s lost", lost as f64 / sample_rate_hz),
-            };
-            let frames = progress.frames.load(Ordering::Relaxed);
-            bar.set_message(format!("{frames} frames{lost}"));
-            bar.set_position((samples as f64 / sample_rate_hz) as u64);
+    let painter = std::thread::Builder::new().name("status".into()).spawn(move || {
+        while end.recv_timeout(PAINTED).is_err_and(|e| e.is_timeout()) {
+            let shown = status.snapshot();
+            bar.set_message(line(&shown));
+            let rate_hz = shown.input.sample_rate_hz.max(1e-9);
+            bar.set_position((shown.input.samples as f64 / rate_hz) as u64);
         }
         bar.finish_and_clear();
-    });
+    })?;
     let summary = session.run();
     drop(ended);
     let _ = painter.join();
@@ -265,6 +288,10 @@ fn summary_line(summary: &Summary) -> String {
     let doubtful: u64 = summary.downlinks.iter().map(|d| d.counts.doubtful).sum();
     if doubtful > 0 {
         line += &format!("; {doubtful} doubtful left out (--effort doubtful shows them)");
+    }
+    let restarts: u32 = summary.downlinks.iter().map(|d| d.restarts).sum();
+    if restarts > 0 {
+        line += &format!("; receivers were started anew {restarts}×");
     }
     for sink in summary.sinks.iter().filter(|s| s.failed > 0) {
         line += &format!("; {} not delivered to {}", sink.failed, sink.name);

@@ -222,10 +222,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         recorder,
         pace: Pace::Live,
         stop,
-        progress: Arc::default(),
+        status: Arc::default(),
         on_sink_error: Arc::new(|_| {}),
     };
-    let summary = output::run(session, &screen)?;
+    let summary = output::run_live(session, &screen, placement.aim.lookout())?;
     if !quiet {
         for fit in summary.downlinks.iter().filter_map(|downlink| downlink.fit) {
             screen.say(&format!("Doppler: {}", doppler::said_by_frames(&fit)));

@@ -147,7 +147,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         // Clients of the radio know no time but now.
         pace: if said.realtime || plan.server.is_some() { Pace::RealTime } else { Pace::Free },
         stop: output::stop_on_signal(&screen),
-        progress: Arc::default(),
+        status: Arc::default(),
         on_sink_error: Arc::new(|_| {}),
     };
     let summary = output::run(session, &screen)?;

@@ -19,7 +19,7 @@
 //! | [`elements`] | TLE and OMM, read, checked, found by number or name |
 //! | [`station`] | where the antenna is: coordinates, locators |
 //! | [`orbit`], [`sky`], [`sun`] | SGP4; azimuth, elevation, range rate with light time; sunlight |
-//! | [`passes`] | when an object is above the horizon |
+//! | [`passes`], [`lookout`] | when an object is above the horizon; when it next comes or goes |
 //! | [`table`] | frequency tables of other programs |
 //! | [`rigctl`], [`steps`] | what other programs say to a radio, and what they mean between two settings |
 //! | [`refine`], [`tracking`] | bias and along-track time from measured carriers; what steers a receiver |
@@ -44,6 +44,7 @@
 pub mod correction;
 pub mod elements;
 pub mod identify;
+pub mod lookout;
 pub mod orbit;
 pub mod passes;
 pub mod refine;

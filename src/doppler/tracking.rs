@@ -25,12 +25,14 @@ const DRIFT_HZ_PER_S: f64 = 0.2;
 const SLEW_S: f64 = 0.5e-6;
 
 /// A prediction on its way to a tuner.
+#[derive(Clone)]
 pub struct Tracking {
     prediction: Arc<dyn Prediction>,
     /// `None`: the prediction is taken as it is.
     refinement: Option<Refinement>,
 }
 
+#[derive(Clone)]
 struct Refinement {
     prior: Prior,
     slew_hz_per_s: f64,
@@ -43,6 +45,7 @@ struct Refinement {
 }
 
 /// Sightings near to each other, as their mean.
+#[derive(Clone)]
 struct Merged {
     mean: Sighting,
     first: Timestamp,

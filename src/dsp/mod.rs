@@ -11,6 +11,7 @@
 //! | [`resample`] | polyphase resampler by a rational or real ratio |
 //! | [`tuner`] | all of these put together: a slice of the input's band at 0 Hz and a low rate |
 //! | [`spectrum`] | power spectra |
+//! | [`level`] | power and clipping |
 //! | [`carrier_track`] | carrier of an unknown modulation over time |
 
 /// Defines a function that runs `$body` compiled for AVX2 and FMA where the processor has them,
@@ -41,6 +42,7 @@ pub mod carrier_track;
 pub mod decimate;
 pub mod discriminator;
 pub mod filter;
+pub mod level;
 pub mod oscillator;
 pub mod planar;
 pub mod resample;

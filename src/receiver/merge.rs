@@ -80,6 +80,11 @@ impl Merger {
         *settled = (*settled).max(sample);
     }
 
+    /// A stream that had ended begins again, with nothing before `sample`.
+    pub fn reopen(&mut self, stream: usize, sample: u64) {
+        self.settled[stream] = sample;
+    }
+
     /// The sample up to which every stream is settled.
     pub fn settled_sample(&self) -> u64 {
         self.settled.iter().copied().min().unwrap_or(u64::MAX)

@@ -94,9 +94,40 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Adds what another receiver has counted.
+    pub fn add(&mut self, other: &Counts) {
+        let Counts { samples, runs, symbols, rejects, frames, doubtful } = other;
+        self.samples += samples;
+        self.runs += runs;
+        self.symbols += symbols;
+        self.rejects.iter_mut().zip(rejects).for_each(|(sum, count)| *sum += count);
+        self.frames += frames;
+        self.doubtful += doubtful;
+    }
+
     /// Candidates rejected for this reason.
     pub fn rejected(&self, why: Reject) -> u64 {
         self.rejects[why as usize]
+    }
+}
+
+/// What a receiver is made of, to make it anew.
+#[derive(Clone)]
+pub struct Blueprint {
+    downlink: Downlink,
+    input: Input,
+    tracking: Option<Tracking>,
+}
+
+impl Blueprint {
+    /// A receiver that has seen nothing yet.
+    ///
+    /// # Errors
+    /// As [`Receiver::new`].
+    pub fn build(&self) -> Result<Receiver, RequestError> {
+        let mut receiver = Receiver::new(self.downlink.clone(), self.input)?;
+        receiver.track(self.tracking.clone());
+        Ok(receiver)
     }
 }
 
@@ -196,6 +227,15 @@ impl Receiver {
         self.carriers.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
+    /// What it is made of; what it has learnt of the prediction so far included.
+    pub fn blueprint(&self) -> Blueprint {
+        Blueprint {
+            downlink: self.downlink.clone(),
+            input: self.input,
+            tracking: self.steering.as_ref().map(|steering| steering.tracking().clone()),
+        }
+    }
+
     /// The downlink that is received.
     pub fn downlink(&self) -> &Downlink {
         &self.downlink
@@ -204,6 +244,16 @@ impl Receiver {
     /// What has been counted so far.
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// The Doppler shift that is taken out at the next sample; `None` if nothing steers it.
+    pub fn doppler_hz(&self) -> Option<f64> {
+        self.steering.as_ref().map(|steering| steering.shift_hz(self.next_sample))
+    }
+
+    /// Index in the input of the next sample expected.
+    pub fn next_sample(&self) -> u64 {
+        self.next_sample
     }
 
     /// No frame emitted later begins before this sample of the input.
@@ -302,6 +352,14 @@ impl Receiver {
     /// The input has ended: decides everything that is pending. Nothing can follow.
     pub fn finish(&mut self, out: &mut Vec<Frame>) {
         self.flush();
+        for index in 0..self.chains.len() {
+            self.merger.settle(index, u64::MAX);
+        }
+        self.emit(out);
+    }
+
+    /// Something broke inside: hands out the frames that were decided, and no more.
+    pub fn salvage(&mut self, out: &mut Vec<Frame>) {
         for index in 0..self.chains.len() {
             self.merger.settle(index, u64::MAX);
         }

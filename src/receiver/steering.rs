@@ -54,6 +54,10 @@ impl Steering {
         Self { tracking, sample_rate_hz, step_samples, due: 0, ramps: VecDeque::new() }
     }
 
+    pub(super) fn tracking(&self) -> &Tracking {
+        &self.tracking
+    }
+
     /// Whether a ramp begins at this sample.
     pub(super) fn is_due(&self, sample: u64) -> bool {
         sample >= self.due

@@ -1,30 +1,25 @@
 //! The two blocks of a downlink's flowgraph. They are thin: everything they do is behind
 //! [`Receiver`], which is tested without them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crossbeam_channel::Sender;
 use futuresdr::runtime::dev::prelude::*;
 
+use super::collector::{Told, Update};
 use super::feed::{LaneReceiver, Next};
 use super::guard;
-use crate::doppler::refine::Fit;
 use crate::frame::Frame;
-use crate::receiver::{Counts, Receiver};
+use crate::receiver::Receiver;
 
-/// What a downlink says to the collector.
-#[derive(Debug, Clone)]
-pub(super) struct Update {
-    /// Which downlink.
-    pub downlink: usize,
-    /// Frames that are due.
-    pub frames: Vec<Frame>,
-    /// No frame that begins before this sample follows; `u64::MAX` at the end.
-    pub settled_sample: u64,
-    /// Totals so far.
-    pub counts: Counts,
-    /// What the frames said about the prediction, if there is one that learns.
-    pub fit: Option<Fit>,
+/// Signs of life of a receiver block.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    /// How often it has done something.
+    pub beats: AtomicU64,
+    /// Why it ended early, if it did.
+    pub failure: OnceLock<String>,
 }
 
 /// Runs one receiver on the samples of one lane.
@@ -35,30 +30,35 @@ pub(super) struct Update {
 #[message_outputs(frames)]
 pub(super) struct ReceiverBlock {
     downlink: usize,
+    generation: u32,
     lane: LaneReceiver,
     receiver: Receiver,
-    failure: Arc<OnceLock<String>>,
+    pulse: Arc<Pulse>,
     frames: Vec<Frame>,
     reported_sample: u64,
 }
 
 impl ReceiverBlock {
     pub fn new(
-        downlink: usize,
+        (downlink, generation): (usize, u32),
         lane: LaneReceiver,
         receiver: Receiver,
-        failure: Arc<OnceLock<String>>,
+        pulse: Arc<Pulse>,
     ) -> Self {
-        Self { downlink, lane, receiver, failure, frames: Vec::new(), reported_sample: 0 }
+        let (frames, reported_sample) = (Vec::new(), 0);
+        Self { downlink, generation, lane, receiver, pulse, frames, reported_sample }
     }
 
-    /// Calls the receiver; a panic ends this downlink and no other.
+    /// Calls the receiver; a panic ends this flowgraph and no other, with the frames that it has.
     fn run(&mut self, io: &mut WorkIo, f: impl FnOnce(&mut Receiver, &mut Vec<Frame>)) -> bool {
         let (receiver, frames) = (&mut self.receiver, &mut self.frames);
-        match guard(|| f(receiver, frames)) {
+        let outcome = guard(|| f(receiver, frames));
+        self.pulse.beats.fetch_add(1, Ordering::Relaxed);
+        match outcome {
             Ok(()) => true,
             Err(text) => {
-                let _ = self.failure.set(text);
+                let _ = self.pulse.failure.set(text);
+                let _ = guard(|| receiver.salvage(frames));
                 self.lane.close();
                 io.finished = true;
                 false
@@ -101,12 +101,15 @@ impl Kernel for ReceiverBlock {
             self.reported_sample = settled_sample;
             let update = Update {
                 downlink: self.downlink,
+                generation: self.generation,
                 frames: std::mem::take(&mut self.frames),
                 settled_sample,
                 counts: self.receiver.counts(),
+                worked_sample: self.receiver.next_sample(),
+                doppler_hz: self.receiver.doppler_hz(),
                 fit: self.receiver.fit(),
             };
-            mo.post("frames", Pmt::Any(Box::new(update))).await?;
+            mo.post("frames", Pmt::Any(Box::new(Told::Update(Box::new(update))))).await?;
         }
         if io.finished {
             io.call_again = false;
@@ -147,11 +150,11 @@ async fn yield_now() {
 #[message_inputs(updates)]
 #[null_kernel]
 pub(super) struct CollectorTap {
-    collector: Sender<Update>,
+    collector: Sender<Told>,
 }
 
 impl CollectorTap {
-    pub fn new(collector: Sender<Update>) -> Self {
+    pub fn new(collector: Sender<Told>) -> Self {
         Self { collector }
     }
 
@@ -164,7 +167,7 @@ impl CollectorTap {
     ) -> futuresdr::runtime::Result<Pmt> {
         match message {
             Pmt::Any(any) => {
-                if let Some(update) = any.take::<Update>() {
+                if let Some(update) = any.take::<Told>() {
                     let _ = self.collector.send(*update);
                 }
             }

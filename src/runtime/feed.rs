@@ -4,6 +4,8 @@
 //! a lane full is lost for that lane, counted, and shows as a jump of the samples' index
 //! ([`Feed::offer`]); what is in the lane already is kept.
 //!
+//! Lanes may be added while samples come ([`Door`]).
+//!
 //! Locks are held for a push or a pop only; nobody is woken, and no block is freed, under one.
 
 use std::collections::VecDeque;
@@ -100,6 +102,21 @@ impl Queue {
 }
 
 impl Lane {
+    fn new(capacity: usize, counts: bool) -> Arc<Self> {
+        let (queue, moved) = (Mutex::default(), Condvar::new());
+        Arc::new(Self { queue, moved, counts, capacity })
+    }
+
+    fn close(&self) {
+        let mut dropped = VecDeque::new();
+        self.update(|queue| {
+            queue.closed = true;
+            queue.ended = true;
+            queue.samples = 0;
+            std::mem::swap(&mut dropped, &mut queue.blocks);
+        });
+    }
+
     /// Puts a block into the queue, and wakes whoever waits for it once the lock is gone.
     fn hand_over(&self, mut queue: MutexGuard<'_, Queue>, block: &Arc<SharedBlock>) {
         queue.push(block);
@@ -128,15 +145,94 @@ impl Lane {
     }
 }
 
+/// Lanes that are to be added while samples come.
+#[derive(Debug, Default)]
+struct Joining {
+    lanes: Vec<Arc<Lane>>,
+    /// Somebody may add lanes: samples are wanted also while there is none.
+    open: bool,
+    /// Nothing will come any more.
+    ended: bool,
+}
+
 /// The source's end of all lanes.
 #[derive(Debug, Default)]
 pub struct Feed {
     lanes: Vec<Arc<Lane>>,
+    joining: Arc<Mutex<Joining>>,
+    /// The anchor that holds, for lanes that join.
+    anchor: Option<Anchor>,
+    /// Samples lost in a lane that is gone.
+    lost_before: u64,
     /// Buffers to fill.
     pub pool: Arc<Pool>,
 }
 
+/// Adds lanes to a [`Feed`] that another thread has. As long as it exists the source goes on, also
+/// while there is no lane.
+#[derive(Debug)]
+pub struct Door(Arc<Mutex<Joining>>);
+
+impl Door {
+    /// Adds a lane that holds up to `capacity` samples, from the next block on; the anchor that holds
+    /// there comes with it. If the feed has ended, so has the lane.
+    pub fn subscribe(&self, capacity: usize) -> LaneReceiver {
+        let lane = Lane::new(capacity, true);
+        let mut joining = lock(&self.0);
+        if joining.ended {
+            lock(&lane.queue).ended = true;
+        } else {
+            joining.lanes.push(lane.clone());
+        }
+        LaneReceiver(lane)
+    }
+
+    /// Whether the source has ended.
+    pub fn has_ended(&self) -> bool {
+        lock(&self.0).ended
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        lock(&self.0).open = false;
+    }
+}
+
+/// Looks into a lane without taking anything.
+#[derive(Debug, Clone)]
+pub struct LaneGauge(Arc<Lane>);
+
+impl LaneGauge {
+    /// Samples that wait in it.
+    pub fn waiting_samples(&self) -> usize {
+        lock(&self.0.queue).samples
+    }
+
+    /// Takes the lane away from a receiver that does not answer.
+    pub fn close(&self) {
+        self.0.close();
+    }
+}
+
 impl Feed {
+    /// The way to add lanes later.
+    pub fn door(&self) -> Door {
+        lock(&self.joining).open = true;
+        Door(self.joining.clone())
+    }
+
+    /// Takes in lanes that have joined. Returns whether anybody listens, or may later.
+    fn admit(&mut self, block: &SampleBlock) -> bool {
+        let mut joining = lock(&self.joining);
+        for lane in joining.lanes.drain(..) {
+            lock(&lane.queue).missed = self.anchor;
+            self.lanes.push(lane);
+        }
+        self.anchor = block.anchor.or(self.anchor);
+        joining.open
+    }
+
     /// Adds a lane that holds up to `capacity` samples, and one block in any case.
     pub fn subscribe(&mut self, capacity: usize) -> LaneReceiver {
         self.add(capacity, true)
@@ -148,8 +244,7 @@ impl Feed {
     }
 
     fn add(&mut self, capacity: usize, counts: bool) -> LaneReceiver {
-        let (queue, moved) = (Mutex::default(), Condvar::new());
-        let lane = Arc::new(Lane { queue, moved, counts, capacity });
+        let lane = Lane::new(capacity, counts);
         self.lanes.push(lane.clone());
         LaneReceiver(lane)
     }
@@ -157,6 +252,7 @@ impl Feed {
     /// Gives a block to every receiver, waiting for those whose lane is full: nothing is lost.
     /// `false`: no receiver is left, or `stop` was set.
     pub fn publish(&mut self, block: SampleBlock, stop: &AtomicBool) -> bool {
+        let open = self.admit(&block);
         let block = SharedBlock::new(block, &self.pool);
         self.lanes.retain(|lane| {
             let mut queue = lock(&lane.queue);
@@ -176,16 +272,19 @@ impl Feed {
             lane.hand_over(queue, &block);
             true
         });
-        !self.lanes.is_empty() && !stop.load(Ordering::Relaxed)
+        (open || !self.lanes.is_empty()) && !stop.load(Ordering::Relaxed)
     }
 
     /// Gives a block to every receiver that has room, and waits for none. `false`: no receiver is
     /// left.
     pub fn offer(&mut self, block: SampleBlock) -> bool {
+        let open = self.admit(&block);
         let block = SharedBlock::new(block, &self.pool);
+        let lost_before = &mut self.lost_before;
         self.lanes.retain(|lane| {
             let mut queue = lock(&lane.queue);
             if queue.closed {
+                *lost_before += if lane.counts { queue.lost } else { 0 };
                 return false;
             }
             if lane.is_full(&queue, block.samples.len()) {
@@ -196,19 +295,24 @@ impl Feed {
             lane.hand_over(queue, &block);
             true
         });
-        !self.lanes.is_empty()
+        open || !self.lanes.is_empty()
     }
 
-    /// Samples that found no room, in the lane that lost most.
+    /// Samples that found no room, in the lane that lost most, and in lanes that are gone.
     pub fn lost_samples(&self) -> u64 {
-        self.lanes.iter().filter(|l| l.counts).map(|l| lock(&l.queue).lost).max().unwrap_or(0)
+        let lanes = self.lanes.iter().filter(|lane| lane.counts);
+        self.lost_before + lanes.map(|lane| lock(&lane.queue).lost).max().unwrap_or(0)
     }
 }
 
 impl Drop for Feed {
     /// Ends every lane, also when the source's thread panics.
     fn drop(&mut self) {
-        for lane in &self.lanes {
+        let mut joining = lock(&self.joining);
+        joining.ended = true;
+        let late = std::mem::take(&mut joining.lanes);
+        drop(joining);
+        for lane in self.lanes.iter().chain(&late) {
             lane.update(|queue| queue.ended = true);
         }
     }
@@ -277,13 +381,12 @@ impl LaneReceiver {
 
     /// Wants no more blocks: the source no longer waits for this lane.
     pub fn close(&self) {
-        let mut dropped = VecDeque::new();
-        self.0.update(|queue| {
-            queue.closed = true;
-            queue.ended = true;
-            queue.samples = 0;
-            std::mem::swap(&mut dropped, &mut queue.blocks);
-        });
+        self.0.close();
+    }
+
+    /// For whoever watches the receiver.
+    pub fn gauge(&self) -> LaneGauge {
+        LaneGauge(self.0.clone())
     }
 }
 
@@ -401,6 +504,35 @@ mod tests {
         lane.wait(Duration::from_millis(1));
         assert!(feed.offer(block(0)) && feed.offer(block(4)));
         assert_eq!((lane.lost_samples(), feed.lost_samples()), (4, 0));
+    }
+
+    #[test]
+    fn lanes_join_while_samples_come() {
+        let mut feed = Feed::default();
+        let door = feed.door();
+        // Nobody listens, and somebody may.
+        let anchor = Anchor { sample: 0, time: None, centre_frequency_hz: Some(1.0) };
+        assert!(feed.offer(SampleBlock { anchor: Some(anchor), ..block(0) }));
+        assert!(feed.publish(block(4), &AtomicBool::new(false)));
+        let lane = door.subscribe(4);
+        let gauge = lane.gauge();
+        assert!(feed.offer(block(8)) && feed.offer(block(12)));
+        assert_eq!((gauge.waiting_samples(), feed.lost_samples()), (4, 4));
+        let Next::Block(Some(held), b) = lane.next() else { panic!("no block, or no anchor") };
+        assert_eq!((held, b.first_sample), (anchor, 8));
+        // Taken away: what was lost stays counted.
+        gauge.close();
+        assert!(matches!(lane.next(), Next::End));
+        assert!(feed.offer(block(16)));
+        assert_eq!((gauge.waiting_samples(), feed.lost_samples()), (0, 4));
+        let late = door.subscribe(4);
+        assert!(!door.has_ended());
+        drop(feed);
+        assert!(matches!(late.next(), Next::End) && matches!(door.subscribe(4).next(), Next::End));
+        assert!(door.has_ended());
+        let mut feed = Feed::default();
+        drop(feed.door());
+        assert!(!feed.offer(block(0)));
     }
 
     #[test]

@@ -10,7 +10,8 @@
 //! One thread reads the source and publishes shared blocks of samples into one bounded lane per
 //! downlink ([`feed`]). Each downlink is a flowgraph of its own (in brackets): it fails alone, and
 //! the flowgraphs share the runtime's workers. Frames leave as messages; a collector merges the
-//! downlinks in time order and hands each frame to every sink's bounded queue ([`outlet`]).
+//! downlinks in time order and hands each frame to every sink's bounded queue ([`outlet`]). In real
+//! time a supervisor notices a flowgraph that fails or hangs, and starts another in its place.
 //!
 //! FutureSDR 0.0.40 is used so that its known weaknesses cannot bite:
 //! no stream ports (their buffer spins while it wakes its peer), every entry into our code is
@@ -19,14 +20,18 @@
 //! taken for the runtime's.
 
 mod blocks;
+mod collector;
 pub mod feed;
 pub mod outlet;
+mod reading;
 pub mod recorder;
 pub mod rig_server;
 pub mod session;
+pub mod status;
+mod supervisor;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use futuresdr::runtime::Runtime;
 use futuresdr::runtime::config;
@@ -34,26 +39,49 @@ use futuresdr::runtime::scheduler::SmolScheduler;
 
 pub use recorder::{RecorderReport, RecorderRequest};
 pub use session::{Pace, Session, SessionError, Summary};
+pub use status::Status;
 
 /// Messages in a block's inbox. Small, so that a request to stop is not stuck behind many.
 const QUEUE_MESSAGES: usize = 64;
 
-/// The process's runtime. Its executors live as long as the process, so there is one.
-fn runtime() -> Result<&'static Runtime<SmolScheduler>, SessionError> {
-    static RUNTIME: OnceLock<Result<Runtime<SmolScheduler>, String>> = OnceLock::new();
-    RUNTIME
-        .get_or_init(|| {
-            guard(configure).map_err(|_| {
-                "FutureSDR's own settings (FUTURESDR_* in the environment, or \
-                 futuresdr/config.toml in the user's configuration folder) hold a value that \
-                 it cannot read; mend or remove it"
-                    .to_owned()
-            })?;
-            let workers = std::thread::available_parallelism().map_or(1, usize::from);
+/// The process's runtime. Its executors live as long as the process, so there is one; a second
+/// only if a block never returns and keeps a worker of the first.
+type Shared = &'static Runtime<SmolScheduler>;
+
+static RUNTIME: Mutex<Option<Shared>> = Mutex::new(None);
+
+/// The runtime in which flowgraphs are started.
+fn runtime() -> Result<Shared, SessionError> {
+    let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    match *runtime {
+        Some(runtime) => Ok(runtime),
+        None => Ok(*runtime.insert(new_runtime()?)),
+    }
+}
+
+/// A block hangs in this runtime: later flowgraphs are started in another one, with all its workers.
+fn leave_runtime(left: Shared) {
+    let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if runtime.is_some_and(|present| std::ptr::eq(present, left)) {
+        *runtime = None;
+    }
+}
+
+fn new_runtime() -> Result<Shared, SessionError> {
+    guard(configure)
+        .map_err(|_| {
+            "FutureSDR's own settings (FUTURESDR_* in the environment, or \
+             futuresdr/config.toml in the user's configuration folder) hold a value that \
+             it cannot read; mend or remove it"
+                .to_owned()
+        })
+        .and_then(|()| {
+            // One more than there are cores: a block that hangs leaves a worker for the others.
+            let workers = std::thread::available_parallelism().map_or(1, usize::from) + 1;
             guard(|| Runtime::with_scheduler(SmolScheduler::new(workers, false)))
         })
-        .as_ref()
-        .map_err(|text| SessionError::Runtime(text.clone()))
+        .map(|runtime| &*Box::leak(Box::new(runtime)))
+        .map_err(SessionError::Runtime)
 }
 
 /// Reads FutureSDR's settings, but not a `config.toml` of the current directory: any program's

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 
+use super::status::Status;
 use crate::frame::Frame;
 use crate::sink::Sink;
 
@@ -34,18 +35,24 @@ pub struct Outlet {
     thread: JoinHandle<SinkReport>,
     /// Frames that the queue had no room for.
     overflowed: u64,
+    status: Arc<Status>,
+    /// Its number there.
+    number: usize,
 }
 
 impl Outlet {
-    /// Starts a thread for `sink`. `on_error` is called there, once, at its first failure.
+    /// Starts a thread for `sink`, which tells `status` what it delivers. `on_error` is called there, once, at its first failure.
     ///
     /// # Errors
     /// The system has no thread to give.
     pub fn start(
         sink: Box<dyn Sink>,
+        status: Arc<Status>,
         on_error: impl Fn(&str) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (queue, frames) = bounded::<Arc<Frame>>(QUEUE_FRAMES);
+        let number = status.add_sink(sink.name());
+        let told = status.clone();
         let thread = std::thread::Builder::new().name("sink".into()).spawn(move || {
             let mut report = SinkReport {
                 name: sink.name().to_owned(),
@@ -56,7 +63,9 @@ impl Outlet {
             let mut sink = sink;
             while let Ok(frame) = frames.recv() {
                 let written = super::guard(|| sink.write(&frame).map_err(|e| e.to_string()));
-                match written.and_then(|w| w) {
+                let written = written.and_then(|w| w);
+                told.delivered(number, written.is_ok());
+                match written {
                     Ok(()) => report.delivered += 1,
                     Err(text) => {
                         report.failed += 1;
@@ -76,7 +85,7 @@ impl Outlet {
             }
             report
         })?;
-        Ok(Self { queue, thread, overflowed: 0 })
+        Ok(Self { queue, thread, overflowed: 0, status, number })
     }
 
     /// Hands a frame on. While the queue is full, waits or counts the frame as lost.
@@ -85,6 +94,7 @@ impl Outlet {
             let _ = self.queue.send(frame.clone());
         } else if let Err(TrySendError::Full(_)) = self.queue.try_send(frame.clone()) {
             self.overflowed += 1;
+            self.status.overflowed(self.number);
         }
     }
 
@@ -140,7 +150,7 @@ mod tests {
     #[test]
     fn a_stalled_sink_loses_frames_in_real_time_and_says_so() {
         let (go, wait) = mpsc::channel();
-        let mut outlet = Outlet::start(Box::new(Slow(wait)), |_| {}).unwrap();
+        let mut outlet = Outlet::start(Box::new(Slow(wait)), Arc::default(), |_| {}).unwrap();
         let sent = QUEUE_FRAMES as u64 + 100;
         for _ in 0..sent {
             outlet.send(&frame(), false);
@@ -155,7 +165,7 @@ mod tests {
     #[test]
     fn a_slow_sink_is_waited_for_otherwise() {
         let (go, wait) = mpsc::channel();
-        let mut outlet = Outlet::start(Box::new(Slow(wait)), |_| {}).unwrap();
+        let mut outlet = Outlet::start(Box::new(Slow(wait)), Arc::default(), |_| {}).unwrap();
         let sent = QUEUE_FRAMES as u64 + 100;
         let helper = std::thread::spawn(move || (0..sent).try_for_each(|_| go.send(())));
         for _ in 0..sent {

@@ -1,20 +1,20 @@
 //! Runs a source through any number of downlinks into any number of sinks, to the end.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
-use crossbeam_channel::{Receiver as ChannelReceiver, Sender, bounded};
-use futuresdr::runtime::Flowgraph;
+use crossbeam_channel::bounded;
 
-use super::blocks::{CollectorTap, ReceiverBlock, Update};
+use super::collector::{Collector, Told};
 use super::feed::Feed;
+use super::guard;
 use super::outlet::{Outlet, SinkReport};
-use super::recorder::{self, Recorder, RecorderReport, RecorderRequest};
-use super::{guard, runtime};
+use super::reading::{Read, read};
+use super::recorder::{Recorder, RecorderReport, RecorderRequest};
+use super::status::Status;
+use super::supervisor::{Supervisor, Watchdog};
 use crate::doppler::refine::Fit;
-use crate::frame::Frame;
-use crate::receiver::merge::Merger;
 use crate::receiver::{Counts, Receiver};
 use crate::sink::Sink;
 use crate::source::Source;
@@ -43,17 +43,6 @@ pub enum SessionError {
     Thread(#[from] std::io::Error),
 }
 
-/// How far a running session is, for whoever shows it.
-#[derive(Debug, Default)]
-pub struct Progress {
-    /// Samples read from the source.
-    pub samples: AtomicU64,
-    /// Frames emitted.
-    pub frames: AtomicU64,
-    /// Samples lost, before or after they came in.
-    pub lost: AtomicU64,
-}
-
 /// How fast samples are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pace {
@@ -80,9 +69,9 @@ pub struct Session {
     pub pace: Pace,
     /// Ends the session when it is set: what was read is still decoded and delivered.
     pub stop: Arc<AtomicBool>,
-    /// Told how far it is.
-    pub progress: Arc<Progress>,
-    /// Told, once per sink, that it failed; likewise of the recorder.
+    /// Told what it is doing.
+    pub status: Arc<Status>,
+    /// Told what fails while it runs: a sink and the recorder once each, a downlink each time.
     pub on_sink_error: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
@@ -93,6 +82,8 @@ pub struct DownlinkReport {
     pub counts: Counts,
     /// What its frames said about the prediction, if there is one that learns.
     pub fit: Option<Fit>,
+    /// How often it was started anew.
+    pub restarts: u32,
     /// Why it ended early, if it did.
     pub failure: Option<String>,
 }
@@ -141,13 +132,18 @@ impl Summary {
 impl Session {
     /// Runs to the end of the source.
     ///
-    /// Failures of the source, a downlink or a sink end that part alone and are in the summary.
+    /// Failures of the source, a downlink or a sink end that part alone and are in the summary. In
+    /// real time a downlink that fails, or makes no progress, is started anew.
     ///
     /// # Errors
     /// The flowgraphs could not be started.
     pub fn run(self) -> Result<Summary, SessionError> {
+        let watchdog = (self.pace != Pace::Free).then(Watchdog::default);
+        self.run_watched(watchdog)
+    }
+
+    pub(super) fn run_watched(self, watchdog: Option<Watchdog>) -> Result<Summary, SessionError> {
         let started = Instant::now();
-        let runtime = runtime()?;
         let sample_rate_hz = self.source.info().sample_rate_hz;
         let (block_samples, lane_samples) = match self.pace {
             Pace::Free => (BLOCK_SAMPLES, LANE_SAMPLES),
@@ -157,10 +153,11 @@ impl Session {
             ),
         };
 
+        self.status.begin(sample_rate_hz, &self.receivers);
         let mut outlets = Vec::new();
         for sink in self.sinks {
             let on_error = self.on_sink_error.clone();
-            outlets.push(Outlet::start(sink, move |text| on_error(text))?);
+            outlets.push(Outlet::start(sink, self.status.clone(), move |text| on_error(text))?);
         }
         let mut feed = Feed::default();
         let mut recorder = None;
@@ -180,54 +177,40 @@ impl Session {
         let marks = recorder.as_ref().map(Recorder::frames);
 
         let downlinks = self.receivers.len();
-        let (updates, collected) = bounded(COLLECTOR_UPDATES);
-        let (progress, wait) = (self.progress.clone(), self.pace == Pace::Free);
+        let (updates, told) = bounded(COLLECTOR_UPDATES);
+        let wait = self.pace == Pace::Free;
+        let collector = Collector { outlets, marks, wait, status: self.status.clone() };
         let collector = std::thread::Builder::new()
             .name("collector".into())
-            .spawn(move || collect(&collected, downlinks, outlets, marks, wait, &progress))?;
+            .spawn(move || collector.run(&told, downlinks))?;
 
-        let stop = self.stop.clone();
-        let mut running = Vec::new();
-        for (index, receiver) in self.receivers.into_iter().enumerate() {
-            let failure = Arc::new(OnceLock::new());
-            let lane = feed.subscribe(lane_samples);
-            let mut flowgraph = Flowgraph::new();
-            let block = flowgraph.add(ReceiverBlock::new(index, lane, receiver, failure.clone()));
-            let tap = flowgraph.add(CollectorTap::new(updates.clone()));
-            let started = flowgraph
-                .message(block, "frames", tap, "updates")
-                .and_then(|()| runtime.start(flowgraph));
-            match started {
-                Ok(flowgraph) => running.push((flowgraph, failure)),
-                Err(error) => return Err(SessionError::Runtime(error.to_string())),
-            }
+        let say = self.on_sink_error.clone();
+        let mut supervisor = Supervisor::new(&feed, lane_samples, updates.clone(), watchdog, say);
+        for receiver in self.receivers {
+            supervisor.start(&mut feed, receiver)?;
         }
-        drop(updates);
 
         let reader = {
-            let (source, progress, stop, pace) =
-                (self.source, self.progress, stop.clone(), self.pace);
+            let (source, status, stop, pace) =
+                (self.source, self.status.clone(), self.stop.clone(), self.pace);
             std::thread::Builder::new().name("source".into()).spawn(move || {
-                guard(move || read(source, feed, &progress, &stop, block_samples, pace))
+                guard(move || read(source, feed, &status, &stop, block_samples, pace))
             })?
         };
-
-        let mut failures = Vec::new();
-        for (flowgraph, failure) in running {
-            let ended = flowgraph.wait();
-            let text = failure.get().cloned().or_else(|| ended.err().map(|e| e.to_string()));
-            failures.push(text);
-        }
-        stop.store(true, Ordering::Relaxed);
+        let ended = supervisor.run();
+        self.stop.store(true, Ordering::Relaxed);
         let read = match reader.join() {
             Ok(Ok(read)) => read,
             Ok(Err(text)) => Read { failure: Some(text), ..Read::default() },
             Err(_) => Read { failure: Some("the reading thread died".into()), ..Read::default() },
         };
+        // A flowgraph that hangs holds the channel, too.
+        let _ = updates.send(Told::End);
         let collected = collector
             .join()
             .map_err(|_| SessionError::Runtime("the collector's thread died".to_owned()))?;
         let recorder = recorder.map(Recorder::finish);
+        self.status.end();
         Ok(Summary {
             frames: collected.frames,
             samples: read.samples,
@@ -239,8 +222,13 @@ impl Session {
             downlinks: collected
                 .downlinks
                 .into_iter()
-                .zip(failures)
-                .map(|((counts, fit), failure)| DownlinkReport { counts, fit, failure })
+                .zip(ended)
+                .map(|((counts, fit), (restarts, failure))| DownlinkReport {
+                    counts,
+                    fit,
+                    restarts,
+                    failure,
+                })
                 .collect(),
             sinks: collected.sinks,
             recorder,
@@ -248,132 +236,5 @@ impl Session {
             source_warnings: read.warnings,
             replaced_values: read.replaced_values,
         })
-    }
-}
-
-/// What the source's thread has to say in the end.
-#[derive(Debug, Default)]
-struct Read {
-    samples: u64,
-    missing: u64,
-    lost: u64,
-    behind: Duration,
-    failure: Option<String>,
-    warnings: Vec<String>,
-    replaced_values: u64,
-}
-
-fn read(
-    mut source: Box<dyn Source>,
-    feed: Feed,
-    progress: &Progress,
-    stop: &AtomicBool,
-    block_samples: usize,
-    pace: Pace,
-) -> Read {
-    let mut read = read_blocks(&mut *source, feed, progress, stop, block_samples, pace);
-    read.warnings.clone_from(&source.info().warnings);
-    read.replaced_values = source.replaced_values();
-    read
-}
-
-fn read_blocks(
-    source: &mut dyn Source,
-    mut feed: Feed,
-    progress: &Progress,
-    stop: &AtomicBool,
-    block_samples: usize,
-    pace: Pace,
-) -> Read {
-    let started = Instant::now();
-    let sample_rate_hz = source.info().sample_rate_hz;
-    let mut read = Read::default();
-    let mut next_sample = None;
-    while !stop.load(Ordering::Relaxed) {
-        let mut block = feed.pool.take();
-        match source.read(&mut block, block_samples) {
-            Ok(true) => {}
-            Ok(false) => return read,
-            Err(error) => {
-                read.failure = Some(error.to_string());
-                return read;
-            }
-        }
-        read.samples += block.samples.len() as u64;
-        read.missing += next_sample.map_or(0, |next| block.first_sample.saturating_sub(next));
-        next_sample = Some(block.first_sample + block.samples.len() as u64);
-        progress.samples.store(read.samples, Ordering::Relaxed);
-        if pace == Pace::RealTime {
-            let due = Duration::from_secs_f64(read.samples as f64 / sample_rate_hz);
-            match due.checked_sub(started.elapsed()) {
-                Some(early) => std::thread::sleep(early),
-                None => read.behind = read.behind.max(started.elapsed() - due),
-            }
-        }
-        let listened = if pace == Pace::Live {
-            let listened = feed.offer(block);
-            read.lost = feed.lost_samples();
-            listened
-        } else {
-            feed.publish(block, stop)
-        };
-        progress.lost.store(read.missing + read.lost, Ordering::Relaxed);
-        if !listened {
-            return read;
-        }
-    }
-    read
-}
-
-/// What the collector's thread has to say in the end.
-struct Collected {
-    frames: u64,
-    downlinks: Vec<(Counts, Option<Fit>)>,
-    sinks: Vec<SinkReport>,
-}
-
-/// Merges the downlinks in time order and hands every frame to every sink. `wait`: for slow ones.
-fn collect(
-    updates: &ChannelReceiver<Update>,
-    downlinks: usize,
-    mut outlets: Vec<Outlet>,
-    marks: Option<Sender<Arc<Frame>>>,
-    wait: bool,
-    progress: &Progress,
-) -> Collected {
-    let mut merger = Merger::new(downlinks);
-    let mut reports = vec![(Counts::default(), None); downlinks];
-    let mut frames = 0;
-    let mut due = Vec::new();
-    let mut emit = |merger: &mut Merger| {
-        merger.drain(&mut due);
-        for frame in due.drain(..) {
-            frames += 1;
-            progress.frames.store(frames, Ordering::Relaxed);
-            let frame = Arc::new(frame);
-            if let Some(marks) = &marks {
-                recorder::mark(marks, &frame, wait);
-            }
-            for outlet in &mut outlets {
-                outlet.send(&frame, wait);
-            }
-        }
-    };
-    while let Ok(update) = updates.recv() {
-        for frame in update.frames {
-            merger.push(update.downlink, frame);
-        }
-        reports[update.downlink] = (update.counts, update.fit);
-        merger.settle(update.downlink, update.settled_sample);
-        emit(&mut merger);
-    }
-    for downlink in 0..downlinks {
-        merger.settle(downlink, u64::MAX);
-    }
-    emit(&mut merger);
-    Collected {
-        frames,
-        downlinks: reports,
-        sinks: outlets.into_iter().map(Outlet::finish).collect(),
     }
 }
