@@ -12,6 +12,7 @@ mod numbers;
 mod output;
 mod passes;
 mod receive;
+mod reception;
 mod record;
 mod recording;
 mod replay;

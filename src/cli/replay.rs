@@ -122,8 +122,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         aim: plan.aim,
     };
     let receivers = decode::receivers(&mut decoding, source.info(), &placement)?;
-    let recorder =
-        arguments.record.request(&decoding, &receivers, source.info(), &placement.aim, None)?;
+    let recorder = arguments.record.settings()?.map(|settings| {
+        record::request(&settings, &decoding, &receivers, source.info(), &placement.aim, None)
+    });
+    let recorder = recorder.transpose()?;
     let sinks = arguments.output.open(&decoding.sinks, &screen)?;
     let quiet = arguments.output.quiet;
     let name = source.info().name.clone();

@@ -43,7 +43,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::catalogue::document::{Document, Section};
-use crate::catalogue::flowgraph_file::{self, RADIO_KEYS, SinkRequest};
+use crate::catalogue::flowgraph_file::{self, SinkRequest};
 use crate::catalogue::names;
 use crate::doppler::station::Station;
 use crate::effort::Effort;
@@ -67,7 +67,7 @@ const KEYS: &[&str] = &[
 const SATELLITE_KEYS: &[&str] =
     &["name", "priority", "downlinks", "min_elevation_deg", "effort", "radios", "sink"];
 const RECORDING_KEYS: &[&str] = &["folder", "format", "band", "keep", "reserve"];
-/// Of a radio, besides [`RADIO_KEYS`].
+/// Of a radio: its name and band, and the keys of a receiver's file.
 const STATION_RADIO_KEYS: &[&str] = &[
     "name",
     "lowest_hz",
@@ -396,6 +396,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::catalogue::flowgraph_file::RADIO_KEYS;
 
     const LEAST: &str = "[[radio]]\ndevice = \"rtl_tcp://a\"\n[[satellite]]\nname = \"AALTO-1\"\n";
 
