@@ -152,6 +152,7 @@ pub fn session(
         receivers,
         sinks: Vec::new(),
         recorder,
+        observer: None,
         pace: Pace::Live,
         stop,
         progress: Arc::default(),

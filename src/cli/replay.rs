@@ -146,6 +146,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         receivers,
         sinks,
         recorder,
+        observer: None,
         // Clients of the radio know no time but now.
         pace: if said.realtime || plan.server.is_some() { Pace::RealTime } else { Pace::Free },
         stop: output::stop_on_signal(&screen),

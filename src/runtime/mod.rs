@@ -5,6 +5,7 @@
 //!  source thread ──► lane ► [receiver block | frames ► tap] ─┼► collector ► queue ► sink thread
 //!                    lane ► [receiver block | frames ► tap] ─┘            ► queue ► sink thread
 //!                    lane ► recorder thread ◄── frames ────────┘
+//!                    lane ► observer thread
 //! ```
 //!
 //! One thread reads the source and publishes shared blocks of samples into one bounded lane per
@@ -20,6 +21,7 @@
 
 mod blocks;
 pub mod feed;
+pub mod observer;
 pub mod outlet;
 pub mod recorder;
 pub mod rig_server;
@@ -32,6 +34,7 @@ use futuresdr::runtime::Runtime;
 use futuresdr::runtime::config;
 use futuresdr::runtime::scheduler::SmolScheduler;
 
+pub use observer::Observer;
 pub use recorder::{RecorderReport, RecorderRequest};
 pub use session::{Pace, Session, SessionError, Summary};
 

@@ -16,11 +16,11 @@
 //! writes files is the program's (`tulpar station`).
 
 pub mod file;
-// mod font;
-// pub mod picture;
+mod font;
+pub mod picture;
 pub mod plan;
-// pub mod report;
-// pub mod waterfall;
+pub mod report;
+pub mod waterfall;
 
 pub use file::{RadioRequest, SatelliteRequest, StationFile};
 pub use plan::{Candidate, Omission, Plan, Reason, Request, Task};
