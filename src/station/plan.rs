@@ -364,7 +364,7 @@ mod tests {
         (0..count)
             .map(|k| {
                 let node = (k * 67) % 360;
-                let anomaly = (k * 131) % 360;
+                let anomaly = (k * k * 37 + k * 53) % 360;
                 let body = format!(
                     "2 9{k:04}  97.4000 {node:03}.0000 0010000 090.0000 {anomaly:03}.0000 15.22000000    0"
                 );

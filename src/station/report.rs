@@ -154,23 +154,28 @@ pub struct DownlinkCount {
 
 /// A frame in the list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-struct FramePoint {
-    time: Option<String>,
-    downlink: String,
-    esn0_db: Option<f64>,
-    frequency_offset_hz: Option<f64>,
-    doppler_hz: Option<f64>,
+pub struct FramePoint {
+    /// When it began, RFC 3339.
+    pub time: Option<String>,
+    /// Label of its downlink.
+    pub downlink: String,
+    /// Es/N0 per channel symbol.
+    pub esn0_db: Option<f64>,
+    /// Carrier against where it was looked for.
+    pub frequency_offset_hz: Option<f64>,
+    /// Doppler shift that was taken out before.
+    pub doppler_hz: Option<f64>,
 }
 
 /// The level of the samples over time.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-struct Level {
+pub struct Level {
     /// Of the first value.
-    start: Option<String>,
+    pub start: Option<String>,
     /// Between values.
-    step_s: f64,
+    pub step_s: f64,
     /// Mean power against full scale; `null` where samples are missing.
-    dbfs: Vec<Option<f64>>,
+    pub dbfs: Vec<Option<f64>>,
 }
 
 /// What the frames said about the prediction.
@@ -229,8 +234,10 @@ pub struct PassReport {
     pub failures: Vec<String>,
     /// What else there is to know, one line each.
     pub notes: Vec<String>,
-    level: Level,
-    frame_list: Vec<FramePoint>,
+    /// How strong the samples were.
+    pub level: Level,
+    /// Frames one by one.
+    pub frame_list: Vec<FramePoint>,
 }
 
 impl PassReport {
