@@ -4,9 +4,9 @@
 //!              AALTO-1  437.216 MHZ  …
 //!  12:00:00 ┌──────────────────────────┐ ┌─┐
 //!           │            :  ░░▒▒       │ │ │   colour: power in dB above the noise floor,
-//!  12:02:00 │          :   ▒▓▒ ◦       │ │─│   which is the median of all bins and lines
-//!           │      :   ◦               │ │─│   dots: predicted Doppler shift
-//!           └──────────────────────────┘ └─┘   rings, and ticks at the right: frames
+//!  12:02:00 │          :   ▒▓▒ +       │ │─│   which is the median of all bins and lines
+//!           │      :   +               │ │─│   dots: predicted Doppler shift
+//!           └──────────────────────────┘ └─┘   crosses, and ticks at the right: frames
 //!             -10   -5    0    +5   +10 KHZ
 //! ```
 
@@ -32,24 +32,44 @@ const RIGHT: usize = GAP + STRIP + 10;
 /// A waterfall is made at least this wide and high, by repeating bins and lines.
 const LEAST_WIDTH: usize = 600;
 const LEAST_HEIGHT: usize = 360;
-/// The colours reach from so far below the noise floor, dB.
-const BELOW_FLOOR_DB: f32 = 2.0;
 /// The strongest part in a thousand of the picture is shown in the brightest colour, which lies
-/// within these bounds above the floor, dB.
+/// within these bounds above the noise floor, dB.
 const SPAN_DB: (f32, f32) = (10.0, 40.0);
 
 type Colour = [u8; 3];
 
-const BACKGROUND: Colour = [16, 18, 24];
-const INK: Colour = [215, 220, 228];
-const FAINT: Colour = [90, 98, 112];
-const CURVE: Colour = [120, 230, 255];
-const FRAME: Colour = [80, 255, 120];
-const EMPTY: Colour = [40, 42, 48];
-
 /// From the noise floor to the strongest signal.
 const COLOURS: [Colour; 6] =
-    [[6, 10, 36], [24, 38, 104], [96, 44, 132], [200, 68, 84], [250, 164, 52], [255, 250, 208]];
+    [[8, 11, 34], [28, 44, 112], [104, 48, 140], [206, 72, 84], [250, 168, 56], [255, 250, 208]];
+/// Steps between them that are shown: few, since noise in many colours makes large files.
+const LEVELS: usize = 26;
+
+/// A pixel: a level, or one of the colours behind them.
+type Pixel = u8;
+
+const BACKGROUND: Pixel = LEVELS as Pixel;
+const INK: Pixel = BACKGROUND + 1;
+const FAINT: Pixel = BACKGROUND + 2;
+const CURVE: Pixel = BACKGROUND + 3;
+const FRAME: Pixel = BACKGROUND + 4;
+const EMPTY: Pixel = BACKGROUND + 5;
+
+/// In their order.
+const OTHERS: [Colour; 6] =
+    [[16, 18, 24], [215, 220, 228], [120, 128, 142], [110, 225, 255], [70, 255, 110], [44, 46, 52]];
+
+fn palette() -> Vec<u8> {
+    let level = |k: usize| {
+        let place = k as f32 * (COLOURS.len() - 1) as f32 / (LEVELS - 1) as f32;
+        let below = (place as usize).min(COLOURS.len() - 2);
+        let part = place - below as f32;
+        std::array::from_fn(|c| {
+            let (a, b) = (f32::from(COLOURS[below][c]), f32::from(COLOURS[below + 1][c]));
+            (a + (b - a) * part).round() as u8
+        })
+    };
+    (0..LEVELS).map(level).chain(OTHERS).flat_map(|colour: Colour| colour).collect()
+}
 
 /// What is drawn besides the spectra.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -64,39 +84,37 @@ pub struct Legend {
     pub frames: Vec<(Timestamp, f64)>,
 }
 
-/// Pixels, three bytes each, row by row.
+/// Pixels, row by row, each the number of a colour.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// Pixels across.
     pub width: usize,
     /// Pixels down.
     pub height: usize,
-    /// Red, green, blue.
+    /// Numbers of colours.
     pub pixels: Vec<u8>,
 }
 
 impl Image {
     fn new(width: usize, height: usize) -> Self {
-        let pixels = BACKGROUND.iter().copied().cycle().take(3 * width * height).collect();
-        Self { width, height, pixels }
+        Self { width, height, pixels: vec![BACKGROUND; width * height] }
     }
 
-    fn put(&mut self, x: i64, y: i64, colour: Colour) {
+    fn put(&mut self, x: i64, y: i64, pixel: Pixel) {
         let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else { return };
         if x < self.width && y < self.height {
-            let at = 3 * (y * self.width + x);
-            self.pixels[at..at + 3].copy_from_slice(&colour);
+            self.pixels[y * self.width + x] = pixel;
         }
     }
 
-    fn text(&mut self, x: usize, y: usize, text: &str, colour: Colour) {
+    fn text(&mut self, x: usize, y: usize, text: &str, pixel: Pixel) {
         for (k, letter) in text.chars().enumerate() {
             for (row, bits) in font::rows(letter).into_iter().enumerate() {
                 for column in (0..font::WIDTH).filter(|c| bits >> (font::WIDTH - 1 - c) & 1 == 1) {
                     let (left, top) = (x + k * LETTER + column * SCALE, y + row * SCALE);
                     for dot in 0..SCALE * SCALE {
                         let at = (left + dot % SCALE, top + dot / SCALE);
-                        self.put(at.0 as i64, at.1 as i64, colour);
+                        self.put(at.0 as i64, at.1 as i64, pixel);
                     }
                 }
             }
@@ -110,8 +128,10 @@ impl Image {
     pub fn write_png(&self, out: impl io::Write) -> io::Result<()> {
         let size = |n: usize| u32::try_from(n).map_err(io::Error::other);
         let mut encoder = png::Encoder::new(out, size(self.width)?, size(self.height)?);
-        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_color(png::ColorType::Indexed);
+        encoder.set_palette(palette());
         encoder.set_depth(png::BitDepth::Eight);
+        encoder.set_compression(png::Compression::High);
         let mut writer = encoder.write_header()?;
         writer.write_image_data(&self.pixels)?;
         writer.finish()?;
@@ -122,20 +142,20 @@ impl Image {
 /// Draws a pass. `None` if nothing was looked at.
 pub fn draw(waterfall: &Waterfall, legend: &Legend) -> Option<Image> {
     let (lines, bins) = (waterfall.lines(), waterfall.bins());
-    let scale = Colours::of(waterfall)?;
+    let scale = Scale::of(waterfall)?;
     let (across, down) =
         (LEAST_WIDTH.div_ceil(bins).clamp(1, 8), LEAST_HEIGHT.div_ceil(lines).clamp(1, 8));
     let (width, height) = (bins * across, lines * down);
     let mut image = Image::new(LEFT + width + RIGHT, TOP + height + BOTTOM);
 
     for line in 0..lines {
-        let mut colours = vec![EMPTY; bins];
+        let mut pixels = vec![EMPTY; bins];
         if let Some(power) = waterfall.power(line) {
-            colours.iter_mut().zip(power).for_each(|(colour, p)| *colour = scale.colour(p));
+            pixels.iter_mut().zip(power).for_each(|(pixel, p)| *pixel = scale.level(p));
         }
         for row in line * down..(line + 1) * down {
             for x in 0..width {
-                image.put((LEFT + x) as i64, (TOP + row) as i64, colours[x / across]);
+                image.put((LEFT + x) as i64, (TOP + row) as i64, pixels[x / across]);
             }
         }
     }
@@ -159,7 +179,7 @@ pub fn draw(waterfall: &Waterfall, legend: &Legend) -> Option<Image> {
             image.put((LEFT + width + GAP + x) as i64, y, FRAME);
         }
         if let Some(x) = plot.x(*hz) {
-            ring(&mut image, x, y);
+            mark(&mut image, x, y);
         }
     }
     let most = (image.width / LETTER).saturating_sub(1);
@@ -168,13 +188,10 @@ pub fn draw(waterfall: &Waterfall, legend: &Legend) -> Option<Image> {
     Some(image)
 }
 
-fn ring(image: &mut Image, x: i64, y: i64) {
-    for dy in -4..=4i64 {
-        for dx in -4..=4i64 {
-            if (10..=18).contains(&(dx * dx + dy * dy)) {
-                image.put(x + dx, y + dy, FRAME);
-            }
-        }
+/// A small cross, so that it hides little.
+fn mark(image: &mut Image, x: i64, y: i64) {
+    for (dx, dy) in [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1), (2, 0), (-2, 0)] {
+        image.put(x + dx, y + dy, FRAME);
     }
 }
 
@@ -207,13 +224,13 @@ impl Plot<'_> {
     }
 }
 
-/// Power to colour.
-struct Colours {
-    low_db: f32,
+/// Power to level.
+struct Scale {
+    floor_db: f32,
     span_db: f32,
 }
 
-impl Colours {
+impl Scale {
     /// `None`: there is nothing.
     fn of(waterfall: &Waterfall) -> Option<Self> {
         // A hundred thousand values tell as much as all.
@@ -228,26 +245,18 @@ impl Colours {
         if values.is_empty() {
             return (0..waterfall.lines())
                 .any(|line| waterfall.power(line).is_some())
-                .then_some(Self { low_db: 0.0, span_db: 1.0 });
+                .then_some(Self { floor_db: 0.0, span_db: 1.0 });
         }
         values.sort_by(f32::total_cmp);
         let floor_db = values[values.len() / 2];
         let strong_db = values[(values.len() - 1) * 999 / 1000];
-        let above_db = (strong_db - floor_db).clamp(SPAN_DB.0, SPAN_DB.1);
-        Some(Self { low_db: floor_db - BELOW_FLOOR_DB, span_db: above_db + BELOW_FLOOR_DB })
+        Some(Self { floor_db, span_db: (strong_db - floor_db).clamp(SPAN_DB.0, SPAN_DB.1) })
     }
 
-    fn colour(&self, power: f32) -> Colour {
-        let share = (decibels(power) - self.low_db) / self.span_db;
-        // Also what is no number.
-        let share = if share > 0.0 { share.min(1.0) } else { 0.0 };
-        let place = share * (COLOURS.len() - 1) as f32;
-        let below = (place as usize).min(COLOURS.len() - 2);
-        let part = place - below as f32;
-        std::array::from_fn(|k| {
-            let (a, b) = (f32::from(COLOURS[below][k]), f32::from(COLOURS[below + 1][k]));
-            (a + (b - a) * part).round() as u8
-        })
+    fn level(&self, power: f32) -> Pixel {
+        // What is no number becomes 0.
+        let share = (decibels(power) - self.floor_db) / self.span_db;
+        (share.clamp(0.0, 1.0) * (LEVELS - 1) as f32) as Pixel
     }
 }
 
@@ -359,8 +368,8 @@ mod tests {
         waterfall
     }
 
-    fn count(image: &Image, colour: Colour) -> usize {
-        image.pixels.chunks(3).filter(|pixel| **pixel == colour).count()
+    fn count(image: &Image, pixel: Pixel) -> usize {
+        image.pixels.iter().filter(|p| **p == pixel).count()
     }
 
     #[test]
@@ -377,9 +386,9 @@ mod tests {
         };
         let image = draw(&waterfall, &legend).unwrap();
         assert!(image.width > LEAST_WIDTH && image.height > LEAST_HEIGHT);
-        // Two frames are within the picture, each with a ring and a tick.
+        // Two frames are within the picture, each with a cross and a tick.
         let ticks = count(&image, FRAME);
-        assert!((2 * STRIP + 40..2 * STRIP + 100).contains(&ticks), "{ticks}");
+        assert_eq!(ticks, 2 * STRIP + 14);
         assert!(count(&image, CURVE) > 30 && count(&image, INK) > 1000);
         let mut file = Vec::new();
         image.write_png(&mut file).unwrap();

@@ -33,6 +33,11 @@ use crate::cli::{reception, record};
 /// Pause between attempts to open a radio that is not there, s.
 const RETRY_S: f64 = 5.0;
 
+/// Doppler shift of the lowest orbits, as a part of the carrier.
+const FASTEST: f64 = 26e-6;
+/// What is shown beside the signal, Hz.
+const MARGIN_HZ: f64 = 3_000.0;
+
 /// What says a line to the user.
 pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -223,22 +228,25 @@ impl Assignment {
 
         let downlinks = session.receivers.iter().map(Receiver::downlink);
         let carriers = downlinks.map(|d| (d.origin.clone(), d.frequency_hz)).collect();
-        let occupied: Vec<_> = session
+        let shown: Vec<(f64, f64)> = session
             .receivers
             .iter()
-            .filter_map(|receiver| reception::occupied(receiver.downlink()))
+            .filter_map(|receiver| {
+                let downlink = receiver.downlink();
+                let hz = downlink.frequency_hz?;
+                let around_hz = FASTEST * hz + 1.5 * downlink.parameters.symbol_rate_bd + MARGIN_HZ;
+                Some((hz, around_hz))
+            })
             .collect();
-        let edge = |side: f64| {
-            move |o: &tulpar::source::tuning::Occupied| {
-                o.frequency_hz + side * 0.6 * o.width_hz - centre_hz.unwrap_or(o.frequency_hz)
-            }
-        };
-        let low_hz = occupied.iter().map(edge(-1.0)).fold(f64::INFINITY, f64::min);
-        let high_hz = occupied.iter().map(edge(1.0)).fold(f64::NEG_INFINITY, f64::max);
+        let centre = |hz: f64| centre_hz.unwrap_or(hz);
+        let lows = shown.iter().map(|(hz, around_hz)| hz - around_hz - centre(*hz));
+        let highs = shown.iter().map(|(hz, around_hz)| hz + around_hz - centre(*hz));
+        let low_hz = lows.fold(f64::INFINITY, f64::min);
+        let high_hz = highs.fold(f64::NEG_INFINITY, f64::max);
         let reception = Reception {
             log: Arc::new(Mutex::new(Log::new(carriers))),
             waterfall: Arc::new(Mutex::new(Waterfall::new(sample_rate_hz, low_hz, high_hz))),
-            carriers_hz: occupied.iter().map(|o| o.frequency_hz).collect(),
+            carriers_hz: shown.iter().map(|(hz, _)| *hz).collect(),
         };
         session.observer = Some(Box::new(Looking(reception.waterfall.clone())));
         session.sinks.push(Box::new(Logging(reception.log.clone())));
