@@ -27,6 +27,7 @@
 //! | [`simulation`] | transmitters, alone or together, and a channel, seeded and reproducible |
 //! | [`recording`] | samples to disk while they come: SigMF that survives a power failure, room, ring |
 //! | [`sink`] | frames out: text, JSON lines, UDP, KISS; one file each |
+//! | [`station`] | unattended reception: the station's file, the plan of passes, their reports and pictures |
 //! | `runtime` | the FutureSDR flowgraph around all of it (feature `runtime`) |
 //!
 //! # Conventions
@@ -56,6 +57,7 @@ pub mod recording;
 pub mod simulation;
 pub mod sink;
 pub mod source;
+pub mod station;
 
 #[cfg(feature = "runtime")]
 pub mod runtime;

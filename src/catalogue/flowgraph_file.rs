@@ -47,7 +47,8 @@ use crate::source::device::{Gain, RadioSettings};
 
 const KEYS: &[&str] = &["satellite", "downlinks", "downlink", "input", "radio", "tracking", "sink"];
 const INPUT_KEYS: &[&str] = &["file", "format", "sample_rate_hz", "centre_frequency_hz", "start"];
-const RADIO_KEYS: &[&str] = &[
+/// Keys of a radio.
+pub(crate) const RADIO_KEYS: &[&str] = &[
     "device",
     "sample_rate_hz",
     "frequency_hz",
@@ -239,7 +240,10 @@ fn input(section: &Section<'_, '_>) -> Result<(Option<String>, InputOptions), Re
     Ok((section.string("file")?, options))
 }
 
-fn radio(section: &Section<'_, '_>) -> Result<(Option<String>, RadioSettings), RequestError> {
+/// The device and the settings of a radio's table.
+pub(crate) fn radio(
+    section: &Section<'_, '_>,
+) -> Result<(Option<String>, RadioSettings), RequestError> {
     let gain = match section.string("gain")? {
         Some(text) => Some(text.parse::<Gain>().map_err(|error| {
             section.error_at("gain", format!("gain {}", error.wrong), error.right)
@@ -262,7 +266,7 @@ fn radio(section: &Section<'_, '_>) -> Result<(Option<String>, RadioSettings), R
 }
 
 /// Keys of a sink of this kind.
-fn sink_keys(kind: Option<&str>) -> &'static [&'static str] {
+pub(crate) fn sink_keys(kind: Option<&str>) -> &'static [&'static str] {
     match kind {
         Some("udp") => &["kind", "target"],
         Some("kiss-file" | "jsonl" | "text") => &["kind", "path"],
@@ -271,7 +275,8 @@ fn sink_keys(kind: Option<&str>) -> &'static [&'static str] {
     }
 }
 
-fn sink(section: &Section<'_, '_>) -> Result<SinkRequest, RequestError> {
+/// A sink of any kind.
+pub(crate) fn sink(section: &Section<'_, '_>) -> Result<SinkRequest, RequestError> {
     let kind = section.string("kind")?.ok_or_else(|| section.missing("kind", "kind = \"udp\""))?;
     match kind.as_str() {
         "udp" => {

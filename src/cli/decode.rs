@@ -261,6 +261,23 @@ fn first_supported(
 }
 
 impl Decoding {
+    /// The downlinks with these labels of a satellite of the catalogue; without labels, all.
+    ///
+    /// # Errors
+    /// The catalogue does not have it, or it does not have the label; no downlink is supported.
+    pub fn of_satellite(
+        catalogue: &Catalogue,
+        name: &str,
+        labels: &[String],
+    ) -> Result<Self, RequestError> {
+        let satellite = catalogue.find(name)?;
+        let chosen = match labels {
+            [] => satellite.downlinks.iter().collect(),
+            _ => labels.iter().map(|l| satellite.downlink(l)).collect::<Result<Vec<_>, _>>()?,
+        };
+        Self::of(Some(satellite), chosen)
+    }
+
     /// The downlinks of an entry; those that are not supported are noted, unless none is left, or
     /// the user wrote them (there is no satellite): then that is an error.
     fn of(

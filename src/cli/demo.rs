@@ -106,6 +106,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         receivers,
         sinks,
         recorder: None,
+        observer: None,
         pace: Pace::Free,
         stop: Arc::default(),
         status: Arc::default(),

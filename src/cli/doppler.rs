@@ -126,6 +126,21 @@ impl Aim {
         }
     }
 
+    /// An orbit over a station from an instant on, with what was measured of the object before.
+    ///
+    /// # Errors
+    /// The file of corrections cannot be read.
+    pub fn over(
+        orbit: Arc<Orbit>,
+        station: Station,
+        start: Timestamp,
+    ) -> Result<Self, RequestError> {
+        let elements = orbit.elements();
+        let correction = sky::corrections()?.of(elements.norad_id).copied();
+        let age_days = elements.age_days(start);
+        Ok(Aim::Orbit { orbit, station, age_days, correction })
+    }
+
     /// For a downlink with this carrier, if it is known.
     ///
     /// # Errors
@@ -332,6 +347,7 @@ impl DopplerArguments {
         let elements = self.elements(store, decoding, start)?;
         let orbit = Arc::new(Orbit::new(elements)?);
         let age_days = elements.age_days(start);
+        let aim = Aim::over(orbit.clone(), station, start)?;
         let seen = observe(&orbit, &station, start).map_err(|error| {
             RequestError::new(
                 format!("elements of {}", elements.label()),
@@ -339,7 +355,6 @@ impl DopplerArguments {
                 "take elements from within a few days of the recording",
             )
         })?;
-        let correction = sky::corrections()?.of(elements.norad_id).copied();
         let mut notes = vec![format!(
             "Doppler: orbit of {} over {station}, elements {age_days:.1} days old",
             elements.label()
@@ -347,7 +362,7 @@ impl DopplerArguments {
         notes.extend(elements.age_warning(start));
         notes.extend(place_note);
         notes.extend(store.warnings().iter().cloned());
-        if let Some(c) = correction {
+        if let Aim::Orbit { correction: Some(c), .. } = &aim {
             notes.push(format!("corrected by what was measured at {}", c.measured));
         }
         if seen.elevation_deg < 0.0 && seen.range_rate_km_per_s > 0.0 {
@@ -358,7 +373,6 @@ impl DopplerArguments {
                 -seen.elevation_deg
             ));
         }
-        let aim = Aim::Orbit { orbit, station, age_days, correction };
         Ok(Plan { aim, notes, server: None })
     }
 

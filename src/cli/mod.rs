@@ -12,12 +12,14 @@ mod numbers;
 mod output;
 mod passes;
 mod receive;
+mod reception;
 mod record;
 mod recording;
 mod replay;
 mod satellites;
 mod simulate;
 mod sky;
+mod station;
 mod status_line;
 
 use std::io::Write;
@@ -52,6 +54,8 @@ enum Command {
     Identify(identify::Arguments),
     /// Receive live from a radio, or from a program that sends samples.
     Receive(receive::Arguments),
+    /// Receive a station's satellites unattended, pass after pass.
+    Station(station::Arguments),
     /// Write a SigMF recording of a simulated downlink, and the frames in it.
     Simulate(simulate::Arguments),
     /// Predict passes and Doppler of satellites over a station.
@@ -90,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Identify(arguments) => identify::run(&arguments),
         Command::Receive(arguments) => receive::run(&arguments),
+        Command::Station(arguments) => station::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Passes(arguments) => passes::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),

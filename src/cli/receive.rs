@@ -6,26 +6,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tulpar::RequestError;
-use tulpar::doppler::blind_search_hz;
-use tulpar::receiver::Downlink;
-use tulpar::runtime::{Pace, Session};
-use tulpar::source::device::{DeviceUri, Gain, OpenError, RadioSettings};
-use tulpar::source::reopen::{ReopenEvent, Reopening};
-use tulpar::source::tuning::{Occupied, USABLE_SHARE, choose_centre};
+use tulpar::source::device::{DeviceUri, Gain, RadioSettings};
 use tulpar::source::{Anchor, Source};
 
 use super::Outcome;
-use super::decode::{self, Decoding, ModeArguments, Placement};
+use super::decode::{Decoding, ModeArguments, Placement};
 use super::doppler::{self, DopplerArguments};
 use super::numbers;
 use super::output::{self, OutputArguments, Screen};
+use super::reception;
 use super::record::{self, RecordArguments};
 use super::replay::Reach;
-
-/// Sample rates that are tried in turn if none is given; common radios can do them.
-const RATES_HZ: [f64; 4] = [250_000.0, 1_024_000.0, 2_048_000.0, 2_400_000.0];
-/// The spike at 0 Hz of a radio is at least so far from a downlink.
-const GUARD_HZ: f64 = 2_000.0;
 
 /// Receive live.
 #[derive(clap::Args)]
@@ -102,7 +93,7 @@ impl RadioArguments {
         decoding: &Decoding,
     ) -> Result<RadioSettings, RequestError> {
         let file = &decoding.radio;
-        let mut settings = RadioSettings {
+        let settings = RadioSettings {
             sample_rate_hz: self.rate.or(file.sample_rate_hz),
             centre_frequency_hz: self.frequency.or(file.centre_frequency_hz),
             gain: self.gain.or(file.gain),
@@ -114,61 +105,8 @@ impl RadioArguments {
             time_source: self.time_source.clone().or(file.time_source.clone()),
             ..RadioSettings::default()
         };
-        if matches!(uri, DeviceUri::RtlTcp { .. } | DeviceUri::Soapy { .. }) {
-            (settings.sample_rate_hz, settings.centre_frequency_hz) =
-                tuned(settings.sample_rate_hz, settings.centre_frequency_hz, &decoding.downlinks)?;
-        }
-        Ok(settings)
+        reception::tuned(uri, settings, &decoding.downlinks)
     }
-}
-
-/// Rate and frequency of a radio that has to be told: as asked for, else as the downlinks need.
-fn tuned(
-    rate: Option<f64>,
-    frequency: Option<f64>,
-    downlinks: &[Downlink],
-) -> Result<(Option<f64>, Option<f64>), RequestError> {
-    let occupied: Vec<Occupied> = downlinks
-        .iter()
-        .filter_map(|downlink| {
-            let frequency_hz = downlink.frequency_hz?;
-            let width_hz = 2.0
-                * (blind_search_hz(frequency_hz)
-                    + downlink.parameters.symbol_rate_bd
-                    + downlink.parameters.deviation_hz.unwrap_or(0.0).abs());
-            Some(Occupied { frequency_hz, width_hz })
-        })
-        .collect();
-    if frequency.is_some() && rate.is_some() {
-        return Ok((rate, frequency));
-    }
-    let widest = occupied.iter().map(|o| o.width_hz).fold(0.0, f64::max);
-    let rates: Vec<f64> = rate.map_or_else(|| RATES_HZ.to_vec(), |rate| vec![rate]);
-    let mut refused = None;
-    for rate_hz in rates {
-        match frequency {
-            Some(frequency_hz) => {
-                let fits = |o: &Occupied| {
-                    (o.frequency_hz - frequency_hz).abs() + o.width_hz / 2.0
-                        <= 0.5 * USABLE_SHARE * rate_hz
-                };
-                if widest <= USABLE_SHARE * rate_hz && occupied.iter().all(fits) {
-                    return Ok((Some(rate_hz), Some(frequency_hz)));
-                }
-            }
-            None => match choose_centre(&occupied, USABLE_SHARE * rate_hz, rate_hz, GUARD_HZ) {
-                Ok(centre_hz) => return Ok((Some(rate_hz), Some(centre_hz))),
-                Err(error) => refused = Some(error),
-            },
-        }
-    }
-    Err(refused.unwrap_or_else(|| {
-        RequestError::new(
-            "--frequency",
-            "the downlinks do not fit into a radio's band around it",
-            "leave it out, or choose fewer downlinks with --downlink",
-        )
-    }))
 }
 
 /// Receives until it is told to stop.
@@ -186,8 +124,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let settings = said.settings(&uri, &decoding)?;
     let screen = Screen::live(arguments.output.quiet);
     let stop = output::stop_on_signal(&screen);
-    let source = open(&uri, settings.clone(), &stop, &screen)?;
-    let centre_frequency_hz = settings.centre_frequency_hz.or(stream_centre_hz(&uri));
+    let speaker = screen.clone();
+    let source = reception::open(&uri, settings.clone(), &stop, move |line| speaker.say(line))?;
+    let centre_frequency_hz = reception::centre_hz(&uri, &settings);
+    let sample_rate_hz = source.info().sample_rate_hz;
     let now = Anchor { sample: 0, time: Some(Timestamp::now()), centre_frequency_hz };
     let plan = arguments.doppler.plan(&decoding, source.info(), Some(&now))?;
     let placement = Placement {
@@ -198,33 +138,24 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         centre_frequency_hz,
         aim: plan.aim,
     };
-    let receivers = decode::receivers(&mut decoding, source.info(), &placement)?;
-    let recorder = arguments.record.request(
-        &decoding,
-        &receivers,
-        source.info(),
-        &placement.aim,
-        Some(uri.to_string()),
+    let recording = arguments.record.settings()?;
+    let mut session = reception::session(
+        Box::new(source),
+        &mut decoding,
+        &placement,
+        recording.as_ref(),
+        uri.to_string(),
+        stop,
     )?;
-    let sinks = arguments.output.open(&decoding.sinks, &screen)?;
+    session.sinks = arguments.output.open(&decoding.sinks, &screen)?;
     let quiet = arguments.output.quiet;
     if !quiet {
         decoding.notes.iter().chain(&plan.notes).for_each(|note| screen.say(note));
-        screen.say(&listening(&uri, source.info().sample_rate_hz, centre_frequency_hz, &decoding));
+        screen.say(&listening(&uri, sample_rate_hz, centre_frequency_hz, &decoding));
     }
     if let Some(duration_s) = said.duration {
-        stop_after(duration_s, stop.clone())?;
+        stop_after(duration_s, session.stop.clone())?;
     }
-    let session = Session {
-        source: Box::new(source),
-        receivers,
-        sinks,
-        recorder,
-        pace: Pace::Live,
-        stop,
-        status: Arc::default(),
-        on_sink_error: Arc::new(|_| {}),
-    };
     let summary = output::run_live(session, &screen, placement.aim.lookout())?;
     if !quiet {
         for fit in summary.downlinks.iter().filter_map(|downlink| downlink.fit) {
@@ -233,41 +164,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         summary.recorder.iter().for_each(|report| screen.say(&record::said(report)));
     }
     Ok(output::conclude(&summary, &screen, quiet))
-}
-
-/// Opens the radio; what becomes of it later is said on the screen.
-fn open(
-    uri: &DeviceUri,
-    settings: RadioSettings,
-    stop: &Arc<AtomicBool>,
-    screen: &Screen,
-) -> anyhow::Result<Reopening> {
-    let (speaker, name) = (screen.clone(), uri.to_string());
-    let on_event = Box::new(move |event: ReopenEvent| {
-        speaker.say(&match event {
-            ReopenEvent::Lost { why } => format!("{why}; trying to open it again"),
-            ReopenEvent::StillLost { why, .. } => why,
-            ReopenEvent::Back { after, lost_samples } => format!(
-                "{name} is back after {:.1} s; {lost_samples} samples are missing",
-                after.as_secs_f64()
-            ),
-            ReopenEvent::GivenUp { why } => format!("{why}; giving it up"),
-        });
-    });
-    match Reopening::device(uri, settings, stop.clone(), on_event) {
-        Ok(source) => Ok(source),
-        Err(OpenError::Request(error)) => Err(error.into()),
-        // A radio that is not there is no wrong request.
-        Err(absent @ OpenError::Absent { .. }) => Err(absent.into()),
-    }
-}
-
-/// The centre frequency that a stream's URI names.
-fn stream_centre_hz(uri: &DeviceUri) -> Option<f64> {
-    match uri {
-        DeviceUri::Udp(stream) | DeviceUri::Tcp(stream) => stream.centre_frequency_hz,
-        _ => None,
-    }
 }
 
 fn listening(

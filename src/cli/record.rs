@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tulpar::RequestError;
 use tulpar::receiver::Receiver;
-use tulpar::recording::{Band, Folder, Global, Keep, Room, SampleCoding, folder};
+use tulpar::recording::{Band, Folder, Global, Keep, RecordingSettings, Room, folder};
 use tulpar::runtime::{RecorderReport, RecorderRequest};
 use tulpar::source::SourceInfo;
 
@@ -54,57 +54,70 @@ enum What {
 }
 
 impl RecordArguments {
-    /// The request, if there is one. `hardware`: the radio, in words.
+    /// What is asked for, if anything is.
     ///
     /// # Errors
-    /// An option is wrong, the folder cannot be written to, or has no room.
-    pub fn request(
-        &self,
-        decoding: &Decoding,
-        receivers: &[Receiver],
-        info: &SourceInfo,
-        aim: &Aim,
-        hardware: Option<String>,
-    ) -> Result<Option<RecorderRequest>, RequestError> {
-        let Some(path) = &self.record else { return Ok(None) };
-        let coding: SampleCoding = self.record_format.parse()?;
-        let keep = self.record_keep.as_deref().map(str::parse::<Keep>).transpose()?;
-        let keep_free_bytes = folder::bytes("--record-reserve", &self.record_reserve)?;
-        let band = match self.record_band {
-            What::Passband => Band::Passband,
-            What::Downlink => downlink_band(receivers, info)?,
-        };
-        let first = receivers.first().map(Receiver::downlink);
-        let satellite = decoding.satellite.as_ref().map(|satellite| satellite.name.clone());
-        let modes: Vec<String> = receivers
-            .iter()
-            .map(|receiver| {
-                let origin = &receiver.downlink().origin;
-                format!("{} {} Bd {}", origin.modulation, origin.symbol_rate_bd, origin.framing)
-            })
-            .collect();
-        let subject = satellite.as_deref().map_or(String::new(), |name| format!("{name}: "));
-        let (station, elements) = match aim {
-            Aim::Orbit { orbit, station, .. } => (Some(*station), Some(orbit.elements().clone())),
-            _ => (None, None),
-        };
-        Ok(Some(RecorderRequest {
-            folder: Folder::open(path, Room { keep_free_bytes }, keep)?,
-            band,
-            global: Global {
-                coding,
-                complex: info.complex,
-                sample_rate_hz: info.sample_rate_hz,
-                description: format!("{subject}{}", modes.join(", ")),
-                reception: true,
-                hardware,
-                station,
-                elements,
-            },
-            satellite,
-            frequency_hz: first.and_then(|downlink| downlink.frequency_hz),
+    /// An option is wrong.
+    pub fn settings(&self) -> Result<Option<RecordingSettings>, RequestError> {
+        let Some(folder) = &self.record else { return Ok(None) };
+        Ok(Some(RecordingSettings {
+            folder: folder.clone(),
+            coding: self.record_format.parse()?,
+            downlink_only: self.record_band == What::Downlink,
+            keep: self.record_keep.as_deref().map(str::parse::<Keep>).transpose()?,
+            keep_free_bytes: folder::bytes("--record-reserve", &self.record_reserve)?,
         }))
     }
+}
+
+/// The recorder for a reception. `hardware`: the radio, in words.
+///
+/// # Errors
+/// The folder cannot be written to, or has no room; only the downlink is to be recorded, and there
+/// are several.
+pub fn request(
+    settings: &RecordingSettings,
+    decoding: &Decoding,
+    receivers: &[Receiver],
+    info: &SourceInfo,
+    aim: &Aim,
+    hardware: Option<String>,
+) -> Result<RecorderRequest, RequestError> {
+    let band = match settings.downlink_only {
+        false => Band::Passband,
+        true => downlink_band(receivers, info)?,
+    };
+    let first = receivers.first().map(Receiver::downlink);
+    let satellite = decoding.satellite.as_ref().map(|satellite| satellite.name.clone());
+    let modes: Vec<String> = receivers
+        .iter()
+        .map(|receiver| {
+            let origin = &receiver.downlink().origin;
+            format!("{} {} Bd {}", origin.modulation, origin.symbol_rate_bd, origin.framing)
+        })
+        .collect();
+    let subject = satellite.as_deref().map_or(String::new(), |name| format!("{name}: "));
+    let (station, elements) = match aim {
+        Aim::Orbit { orbit, station, .. } => (Some(*station), Some(orbit.elements().clone())),
+        _ => (None, None),
+    };
+    let room = Room { keep_free_bytes: settings.keep_free_bytes };
+    Ok(RecorderRequest {
+        folder: Folder::open(&settings.folder, room, settings.keep)?,
+        band,
+        global: Global {
+            coding: settings.coding,
+            complex: info.complex,
+            sample_rate_hz: info.sample_rate_hz,
+            description: format!("{subject}{}", modes.join(", ")),
+            reception: true,
+            hardware,
+            station,
+            elements,
+        },
+        satellite,
+        frequency_hz: first.and_then(|downlink| downlink.frequency_hz),
+    })
 }
 
 /// What surrounds the one downlink that there is.

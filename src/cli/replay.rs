@@ -122,8 +122,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         aim: plan.aim,
     };
     let receivers = decode::receivers(&mut decoding, source.info(), &placement)?;
-    let recorder =
-        arguments.record.request(&decoding, &receivers, source.info(), &placement.aim, None)?;
+    let recorder = arguments.record.settings()?.map(|settings| {
+        record::request(&settings, &decoding, &receivers, source.info(), &placement.aim, None)
+    });
+    let recorder = recorder.transpose()?;
     let sinks = arguments.output.open(&decoding.sinks, &screen)?;
     let quiet = arguments.output.quiet;
     let name = source.info().name.clone();
@@ -144,6 +146,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         receivers,
         sinks,
         recorder,
+        observer: None,
         // Clients of the radio know no time but now.
         pace: if said.realtime || plan.server.is_some() { Pace::RealTime } else { Pace::Free },
         stop: output::stop_on_signal(&screen),

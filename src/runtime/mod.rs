@@ -5,6 +5,7 @@
 //!  source thread ──► lane ► [receiver block | frames ► tap] ─┼► collector ► queue ► sink thread
 //!                    lane ► [receiver block | frames ► tap] ─┘            ► queue ► sink thread
 //!                    lane ► recorder thread ◄── frames ────────┘
+//!                    lane ► observer thread
 //! ```
 //!
 //! One thread reads the source and publishes shared blocks of samples into one bounded lane per
@@ -22,6 +23,7 @@
 mod blocks;
 mod collector;
 pub mod feed;
+pub mod observer;
 pub mod outlet;
 mod reading;
 pub mod recorder;
@@ -37,6 +39,7 @@ use futuresdr::runtime::Runtime;
 use futuresdr::runtime::config;
 use futuresdr::runtime::scheduler::SmolScheduler;
 
+pub use observer::Observer;
 pub use recorder::{RecorderReport, RecorderRequest};
 pub use session::{Pace, Session, SessionError, Summary};
 pub use status::Status;

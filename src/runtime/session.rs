@@ -9,6 +9,7 @@ use crossbeam_channel::bounded;
 use super::collector::{Collector, Told};
 use super::feed::Feed;
 use super::guard;
+use super::observer::{self, Observer};
 use super::outlet::{Outlet, SinkReport};
 use super::reading::{Read, read};
 use super::recorder::{Recorder, RecorderReport, RecorderRequest};
@@ -65,6 +66,8 @@ pub struct Session {
     pub sinks: Vec<Box<dyn Sink>>,
     /// Samples to disk.
     pub recorder: Option<RecorderRequest>,
+    /// Looks at the samples besides.
+    pub observer: Option<Box<dyn Observer>>,
     /// How fast samples come.
     pub pace: Pace,
     /// Ends the session when it is set: what was read is still decoded and delivered.
@@ -174,6 +177,10 @@ impl Session {
             let say = self.on_sink_error.clone();
             recorder = Some(Recorder::start(request, lane, sample_rate_hz, carriers, say)?);
         }
+        let observation = match self.observer {
+            Some(observer) => Some(observer::start(observer, feed.subscribe_aside(lane_samples))?),
+            None => None,
+        };
         let marks = recorder.as_ref().map(Recorder::frames);
 
         let downlinks = self.receivers.len();
@@ -211,6 +218,8 @@ impl Session {
             .map_err(|_| SessionError::Runtime("the collector's thread died".to_owned()))?;
         let recorder = recorder.map(Recorder::finish);
         self.status.end();
+        // Its panics are contained within.
+        let _ = observation.map(std::thread::JoinHandle::join);
         Ok(Summary {
             frames: collected.frames,
             samples: read.samples,

@@ -31,7 +31,7 @@ pub const KIND: SinkKind =
 const MICROSECOND: i128 = 1000;
 
 /// RFC 3339 UTC, to the nearest microsecond.
-pub(crate) fn rfc3339(time: Timestamp) -> String {
+pub fn rfc3339(time: Timestamp) -> String {
     let nearest = (time.as_nanosecond() + MICROSECOND / 2).div_euclid(MICROSECOND) * MICROSECOND;
     format!("{:.6}", Timestamp::from_nanosecond(nearest).unwrap_or(time))
 }

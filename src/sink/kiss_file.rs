@@ -71,12 +71,31 @@ impl KissFileSink {
     /// # Errors
     /// The file cannot be created.
     pub fn create(path: &str, timestamps: bool) -> Result<Self, RequestError> {
-        let file = File::create(path).map_err(|error| {
+        Self::over(path, File::create(path).map(|file| (file, 0)), timestamps)
+    }
+
+    /// Goes on at the end of `path`, which is created if it is not there.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn append_to(path: &str) -> Result<Self, RequestError> {
+        let opened = File::options().create(true).append(true).open(path);
+        let measured = opened.and_then(|file| file.metadata().map(|m| (file, m.len())));
+        Self::over(path, measured, false)
+    }
+
+    /// A file, and the length of what is in it.
+    fn over(
+        path: &str,
+        opened: io::Result<(File, u64)>,
+        timestamps: bool,
+    ) -> Result<Self, RequestError> {
+        let (file, length_bytes) = opened.map_err(|error| {
             let wrong = format!("\"{path}\" cannot be written: {error}");
             RequestError::new("--kiss-file", wrong, "name a file in a folder that can be written")
         })?;
         let name = format!("KISS file {path}");
-        Ok(Self { name, file, length_bytes: 0, timestamps, record: Vec::new() })
+        Ok(Self { name, file, length_bytes, timestamps, record: Vec::new() })
     }
 
     fn append(&mut self, frame: &Frame) -> io::Result<()> {

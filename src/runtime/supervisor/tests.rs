@@ -278,6 +278,7 @@ fn run(bad: &[(u64, f32)], length_s: f64, watchdog: Option<Watchdog>, releases_a
         receivers: vec![receiver(FRAGILE_BD), receiver(STURDY_BD)],
         sinks: vec![Box::new(kept.clone())],
         recorder: None,
+        observer: None,
         pace: Pace::Live,
         stop: Arc::default(),
         status: status.clone(),

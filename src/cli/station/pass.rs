@@ -1,0 +1,355 @@
+//! One pass: the radio is opened and tuned, frames are handed on, and a report is written.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use tulpar::doppler::after;
+use tulpar::doppler::orbit::Orbit;
+use tulpar::doppler::sky::observe;
+use tulpar::frame::Frame;
+use tulpar::receiver::Receiver;
+use tulpar::runtime::{Observer, Pace, Summary};
+use tulpar::sink::jsonl::JsonLinesSink;
+use tulpar::sink::{Sink, SinkError};
+use tulpar::source::device::RadioSettings;
+use tulpar::source::{Anchor, Source};
+use tulpar::station::Task;
+use tulpar::station::picture::{self, Legend};
+use tulpar::station::plan::{LEAD_S, TRAIL_S};
+use tulpar::station::report::{FitReport, Log, PassReport, Span};
+use tulpar::station::waterfall::Waterfall;
+use tulpar::{Complex32, RequestError};
+
+use super::clock::Clock;
+use super::preparation::Prepared;
+use super::rehearsal::SimulatedRadio;
+use super::sinks;
+use crate::cli::decode::Placement;
+use crate::cli::doppler::Aim;
+use crate::cli::{reception, record};
+
+/// Pause between attempts to open a radio that is not there, s.
+const RETRY_S: f64 = 5.0;
+
+/// Doppler shift of the lowest orbits, as a part of the carrier.
+const FASTEST: f64 = 26e-6;
+/// What is shown beside the signal, Hz.
+const MARGIN_HZ: f64 = 3_000.0;
+
+/// What says a line to the user.
+pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// A pass that is to be received.
+pub struct Assignment {
+    /// The station.
+    pub prepared: Arc<Prepared>,
+    /// Satellite, radio and times.
+    pub task: Task,
+    /// The satellite's orbit.
+    pub orbit: Arc<Orbit>,
+    /// The station's time.
+    pub clock: Arc<dyn Clock>,
+    /// The sky is simulated.
+    pub rehearsal: bool,
+    /// Ends it.
+    pub stop: Arc<AtomicBool>,
+    /// Told what happens.
+    pub say: Say,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Notes every frame.
+struct Logging(Arc<Mutex<Log>>);
+
+impl Sink for Logging {
+    fn name(&self) -> &str {
+        "report"
+    }
+
+    fn write(&mut self, frame: &Frame) -> Result<(), SinkError> {
+        lock(&self.0).push(frame);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+/// Looks at the samples.
+struct Looking(Arc<Mutex<Waterfall>>);
+
+impl Observer for Looking {
+    fn samples(&mut self, anchor: Option<Anchor>, first_sample: u64, samples: &[Complex32]) {
+        lock(&self.0).push(anchor, first_sample, samples);
+    }
+}
+
+/// What a reception leaves for its report.
+struct Reception {
+    log: Arc<Mutex<Log>>,
+    waterfall: Arc<Mutex<Waterfall>>,
+    carriers_hz: Vec<f64>,
+}
+
+impl Assignment {
+    /// Receives until it is told to stop, and writes what there is to say.
+    pub fn receive(self) -> PassReport {
+        let satellite = &self.prepared.satellites[self.task.candidate.request];
+        let radio = &self.prepared.file.radios[self.task.radio];
+        let candidate = &self.task.candidate;
+        let began = self.clock.now();
+        let base = self.base(began);
+        let mut report = PassReport {
+            satellite: satellite.entry.name.clone(),
+            norad_id: satellite.entry.norad_id,
+            radio: radio.name.clone(),
+            device: match self.rehearsal {
+                true => "simulated".to_owned(),
+                false => radio.device.to_string(),
+            },
+            planned: Some(Span::new(self.task.from, self.task.to)),
+            pass: Some(Span::new(candidate.rise, candidate.set)),
+            highest_elevation_deg: (candidate.elevation_deg * 10.0).round() / 10.0,
+            elements_epoch: self.orbit.epoch().to_string(),
+            ..PassReport::default()
+        };
+        match self.attend(&base, &mut report) {
+            Ok(Some(reception)) => {
+                report.add(&lock(&reception.log), Some(&lock(&reception.waterfall)));
+                self.draw(&base, &reception, &mut report);
+            }
+            // Stopped before there was a radio.
+            Ok(None) => {}
+            Err(error) => report.failures.push(format!("{error:#}")),
+        }
+        let path = base.with_extension("json");
+        if let Err(error) = std::fs::write(&path, report.to_json()) {
+            (self.say)(&format!("{}: cannot be written ({error})", path.display()));
+        }
+        report
+    }
+
+    /// Path of the pass's files, without extension.
+    fn base(&self, began: Timestamp) -> PathBuf {
+        let name = &self.prepared.satellites[self.task.candidate.request].entry.name;
+        let kept = |c: char| if c.is_alphanumeric() || "-_+".contains(c) { c } else { '_' };
+        let name: String = name.chars().map(kept).collect();
+        let time = began.strftime("%Y-%m-%dT%H%M%SZ");
+        // Extensions are set: the name may have no dot.
+        self.prepared.file.passes.join(format!("{time}_{name}"))
+    }
+
+    /// Opens the radio, again and again until it is there. `None`: stopped meanwhile.
+    fn open(&self, report: &mut PassReport) -> anyhow::Result<Option<Opened>> {
+        let satellite = &self.prepared.satellites[self.task.candidate.request];
+        if self.rehearsal {
+            let (radio, centre_hz) = SimulatedRadio::open(
+                &satellite.entry,
+                &satellite.request.downlinks,
+                (self.orbit.clone(), self.prepared.place),
+                after(self.task.to, TRAIL_S),
+                self.clock.clone(),
+                self.stop.clone(),
+            )?;
+            let centre_hz = Some(centre_hz);
+            return Ok(Some(Opened { source: Box::new(radio), centre_hz, pace: Pace::Free }));
+        }
+        let radio = &self.prepared.file.radios[self.task.radio];
+        let settings: RadioSettings =
+            satellite.settings(self.task.radio).cloned().unwrap_or_default();
+        let mut told = false;
+        while !self.stop.load(Ordering::Relaxed) {
+            let say = self.say.clone();
+            let name = radio.name.clone();
+            let speaker = move |line: &str| say(&format!("radio {name}: {line}"));
+            let opened = reception::open(&radio.device, settings.clone(), &self.stop, speaker);
+            match opened {
+                Ok(source) => {
+                    let centre_hz = reception::centre_hz(&radio.device, &settings);
+                    let source = Box::new(source);
+                    return Ok(Some(Opened { source, centre_hz, pace: Pace::Live }));
+                }
+                Err(error) if error.downcast_ref::<RequestError>().is_some() => return Err(error),
+                Err(_) if self.stop.load(Ordering::Relaxed) => break,
+                Err(error) => {
+                    if !std::mem::replace(&mut told, true) {
+                        let line = format!("radio {}: {error:#}", radio.name);
+                        (self.say)(&format!("{line}; trying again until the pass is over"));
+                        report.failures.push(line);
+                    }
+                    self.clock.wait_until(after(self.clock.now(), RETRY_S), &self.stop);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Receives.
+    fn attend(&self, base: &Path, report: &mut PassReport) -> anyhow::Result<Option<Reception>> {
+        let (index, radio) = (self.task.candidate.request, self.task.radio);
+        let request = &self.prepared.satellites[index].request;
+        let Some(Opened { source, centre_hz, pace }) = self.open(report)? else { return Ok(None) };
+        let began = self.clock.now();
+        let sample_rate_hz = source.info().sample_rate_hz;
+        let mut decoding = self.prepared.decoding(index, radio)?;
+        let placement = Placement {
+            effort: request.effort,
+            centre_frequency_hz: centre_hz,
+            aim: Aim::over(self.orbit.clone(), self.prepared.place, began)?,
+            ..Placement::default()
+        };
+        let mut session = reception::session(
+            source,
+            &mut decoding,
+            &placement,
+            None,
+            String::new(),
+            self.stop.clone(),
+        )?;
+        if let Some(recording) = &self.prepared.file.recording {
+            let (info, aim) = (session.source.info(), &placement.aim);
+            let hardware = Some(report.device.clone());
+            let receivers = &session.receivers;
+            match record::request(recording, &decoding, receivers, info, aim, hardware) {
+                Ok(recorder) => session.recorder = Some(recorder),
+                // Receiving goes on without.
+                Err(error) => self.fail(report, format!("no recording: {}", error.wrong)),
+            }
+        }
+        report.notes.append(&mut decoding.notes);
+        report.sample_rate_hz = Some(sample_rate_hz);
+        report.centre_frequency_hz = centre_hz;
+
+        let downlinks = session.receivers.iter().map(Receiver::downlink);
+        let carriers = downlinks.map(|d| (d.origin.clone(), d.frequency_hz)).collect();
+        let shown: Vec<(f64, f64)> = session
+            .receivers
+            .iter()
+            .filter_map(|receiver| {
+                let downlink = receiver.downlink();
+                let hz = downlink.frequency_hz?;
+                let around_hz = FASTEST * hz + 1.5 * downlink.parameters.symbol_rate_bd + MARGIN_HZ;
+                Some((hz, around_hz))
+            })
+            .collect();
+        let centre = |hz: f64| centre_hz.unwrap_or(hz);
+        let lows = shown.iter().map(|(hz, around_hz)| hz - around_hz - centre(*hz));
+        let highs = shown.iter().map(|(hz, around_hz)| hz + around_hz - centre(*hz));
+        let low_hz = lows.fold(f64::INFINITY, f64::min);
+        let high_hz = highs.fold(f64::NEG_INFINITY, f64::max);
+        let reception = Reception {
+            log: Arc::new(Mutex::new(Log::new(carriers))),
+            waterfall: Arc::new(Mutex::new(Waterfall::new(sample_rate_hz, low_hz, high_hz))),
+            carriers_hz: shown.iter().map(|(hz, _)| *hz).collect(),
+        };
+        session.observer = Some(Box::new(Looking(reception.waterfall.clone())));
+        session.sinks.push(Box::new(Logging(reception.log.clone())));
+        let frames = base.with_extension("jsonl");
+        match std::fs::File::create(&frames) {
+            Ok(file) => {
+                let name = frames.display().to_string();
+                session.sinks.push(Box::new(JsonLinesSink::new(name.clone(), file)));
+                report.frames_file = Some(name);
+            }
+            Err(error) => {
+                self.fail(report, format!("{}: cannot be written ({error})", frames.display()));
+            }
+        }
+        for sink in self.prepared.file.sinks.iter().chain(&request.sinks) {
+            match sinks::open(sink) {
+                Ok(sink) => session.sinks.push(sink),
+                Err(error) => self.fail(report, error.to_string()),
+            }
+        }
+        session.pace = pace;
+        let say = self.say.clone();
+        session.on_sink_error = Arc::new(move |line| say(line));
+        let summary = session.run()?;
+        add_summary(report, &summary);
+        let until = after(began, summary.signal_s.max(0.0));
+        report.received = Some(Span::new(began, until.min(self.clock.now())));
+        Ok(Some(reception))
+    }
+
+    /// Says what went wrong, and keeps it for the report.
+    fn fail(&self, report: &mut PassReport, line: String) {
+        (self.say)(&line);
+        report.failures.push(line);
+    }
+
+    /// Draws the picture.
+    fn draw(&self, base: &Path, reception: &Reception, report: &mut PassReport) {
+        let (from, to) = (after(self.task.from, -LEAD_S), after(self.task.to, TRAIL_S));
+        let curve = |carrier_hz: &f64| {
+            picture::points(from, to, |time| {
+                let seen = observe(&self.orbit, &self.prepared.place, time).ok()?;
+                Some(carrier_hz + seen.shift_hz(*carrier_hz)).filter(|_| seen.elevation_deg > -1.0)
+            })
+        };
+        let carrier_hz = reception.carriers_hz.first().copied();
+        let megahertz = carrier_hz.map_or(String::new(), |hz| format!(" {:.3} MHZ", hz / 1e6));
+        let plural = if report.frames == 1 { "" } else { "S" };
+        let legend = Legend {
+            title: format!(
+                "{}{megahertz} {} {:.0}° {} FRAME{plural}",
+                report.satellite,
+                self.task.from.strftime("%Y-%m-%d"),
+                report.highest_elevation_deg,
+                report.frames
+            ),
+            carrier_hz,
+            curves: reception.carriers_hz.iter().map(curve).collect(),
+            frames: lock(&reception.log).marks(),
+        };
+        let Some(image) = picture::draw(&lock(&reception.waterfall), &legend) else { return };
+        let path = base.with_extension("png");
+        let written = std::fs::File::create(&path)
+            .and_then(|file| image.write_png(std::io::BufWriter::new(file)));
+        match written {
+            Ok(()) => report.picture = Some(path.display().to_string()),
+            Err(error) => {
+                self.fail(report, format!("{}: cannot be written ({error})", path.display()));
+            }
+        }
+    }
+}
+
+/// An open radio.
+struct Opened {
+    source: Box<dyn Source>,
+    centre_hz: Option<f64>,
+    pace: Pace,
+}
+
+/// Takes over what became of a session.
+fn add_summary(report: &mut PassReport, summary: &Summary) {
+    report.samples = summary.samples;
+    report.missing_samples = summary.missing_samples;
+    report.lost_samples = summary.lost_samples;
+    for downlink in &summary.downlinks {
+        if let Some(text) = &downlink.failure {
+            report.failures.push(format!("a downlink stopped early: {text}"));
+        }
+        if let Some(fit) = &downlink.fit {
+            report.doppler_fit = Some(FitReport { bias_hz: fit.bias_hz, late_s: fit.late_s });
+        }
+    }
+    for sink in summary.sinks.iter().filter(|sink| sink.failed > 0) {
+        let what = format!("{} frames not delivered to {}", sink.failed, sink.name);
+        report.failures.push(what);
+    }
+    if let Some(recorder) = &summary.recorder {
+        report.recordings = recorder.paths.iter().map(|path| path.display().to_string()).collect();
+        report.failures.extend(recorder.failure.clone());
+    }
+    if let Some(text) = &summary.source_failure {
+        report.failures.push(format!("reading stopped early: {text}"));
+    }
+    report.notes.extend(summary.source_warnings.iter().cloned());
+}

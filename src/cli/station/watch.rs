@@ -1,0 +1,335 @@
+//! The loop: waits for passes, has each received by a thread of its own, and plans anew.
+//!
+//! ```text
+//!            ┌──────────────────────────────────────────────┐
+//!            ▼                                              │
+//!  collect what ended ──► plan, if need be ──► begin what is due ──► end what is over ──► wait
+//!                          after a pass, a step of the clock,        (at most 10 s)
+//!                          new elements, six hours
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, bounded};
+use jiff::Timestamp;
+use tulpar::RequestError;
+use tulpar::doppler::elements::Store;
+use tulpar::doppler::orbit::Orbit;
+use tulpar::doppler::{after, seconds_between};
+use tulpar::station::plan::{LEAD_S, TRAIL_S, plan};
+use tulpar::station::report::PassReport;
+use tulpar::station::{Plan, Task};
+
+use super::clock::Clock;
+use super::pass::{Assignment, Say};
+use super::preparation::Prepared;
+use super::service::Service;
+use super::shown;
+
+/// How far ahead is planned, s.
+const AHEAD_S: f64 = 86_400.0;
+/// A plan is made anew after so long, s.
+const PLAN_S: f64 = 6.0 * 3600.0;
+/// Elements are read anew after so long, s.
+const ELEMENTS_S: f64 = 6.0 * 3600.0;
+/// Longest wait between two rounds while a pass is received, s of the station.
+const ROUND_S: f64 = 1.0;
+/// A reception that has failed is begun again after so long, s.
+const PAUSE_S: f64 = 20.0;
+/// What is left of a pass is not begun if it is shorter, s.
+const LEAST_S: f64 = 10.0;
+
+/// How long it goes on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Extent {
+    /// Up to here.
+    pub until: Option<Timestamp>,
+    /// Up to the end of the first pass.
+    pub once: bool,
+}
+
+/// A station at work.
+pub struct Watch {
+    prepared: Arc<Prepared>,
+    orbits: Vec<Arc<Orbit>>,
+    clock: Arc<dyn Clock>,
+    rehearsal: bool,
+    service: Service,
+    say: Say,
+    stop: Arc<AtomicBool>,
+    plan: Plan,
+    planned: Timestamp,
+    plan_is_stale: bool,
+    elements_read: Timestamp,
+    reading: Option<Receiver<Result<Store, RequestError>>>,
+    running: Vec<Running>,
+    /// Receptions that were: request, the end of the task, and when it may be begun again.
+    done: Vec<(usize, Timestamp, Timestamp)>,
+    received: usize,
+}
+
+/// A pass that is being received.
+struct Running {
+    task: Task,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<PassReport>,
+}
+
+impl Watch {
+    /// A station that has been checked.
+    pub fn new(
+        prepared: Arc<Prepared>,
+        orbits: Vec<Arc<Orbit>>,
+        clock: Arc<dyn Clock>,
+        rehearsal: bool,
+        say: Say,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        let now = clock.now();
+        Self {
+            prepared,
+            orbits,
+            clock,
+            rehearsal,
+            service: Service::new(),
+            say,
+            stop,
+            plan: Plan::default(),
+            planned: now,
+            plan_is_stale: true,
+            elements_read: now,
+            reading: None,
+            running: Vec::new(),
+            done: Vec::new(),
+            received: 0,
+        }
+    }
+
+    /// Goes on until it is told to stop, or as far as asked for. Number of passes received.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn run(mut self, extent: Extent) -> std::io::Result<usize> {
+        self.service.ready();
+        loop {
+            self.service.alive();
+            let now = self.clock.now();
+            self.collect(now);
+            let over = extent.until.is_some_and(|until| now >= until);
+            let enough = extent.once && self.received > 0 && self.running.is_empty();
+            if self.stop.load(Ordering::Relaxed) || over || enough {
+                break;
+            }
+            if let Some(step_s) = self.clock.stepped_s() {
+                self.say(&format!("the clock was set by {step_s:+.1} s; planning anew"));
+                // What was done was done at other times.
+                self.done.clear();
+                self.plan_is_stale = true;
+            }
+            self.refresh_elements(now)?;
+            if self.plan_is_stale || seconds_between(self.planned, now).abs() > PLAN_S {
+                self.make_plan(now);
+            }
+            let may_begin = !(extent.once && self.received + self.running.len() > 0);
+            if may_begin {
+                self.begin(now)?;
+            }
+            self.end(now);
+            self.show(now);
+            let next = self.next_event(now, extent.until);
+            self.clock.wait_until(next, &self.stop);
+        }
+        self.service.stopping();
+        for running in &self.running {
+            running.stop.store(true, Ordering::Relaxed);
+        }
+        let now = self.clock.now();
+        for running in std::mem::take(&mut self.running) {
+            self.finished(running, now);
+        }
+        Ok(self.received)
+    }
+
+    fn say(&self, line: &str) {
+        (self.say)(line);
+    }
+
+    fn name(&self, request: usize) -> &str {
+        &self.prepared.satellites[request].entry.name
+    }
+
+    /// Takes in the passes that have ended.
+    fn collect(&mut self, now: Timestamp) {
+        let (ended, running) = std::mem::take(&mut self.running)
+            .into_iter()
+            .partition(|running: &Running| running.thread.is_finished());
+        self.running = running;
+        for running in ended {
+            self.finished(running, now);
+            self.plan_is_stale = true;
+        }
+    }
+
+    fn finished(&mut self, running: Running, now: Timestamp) {
+        let Running { task, thread, .. } = running;
+        let request = task.candidate.request;
+        match thread.join() {
+            Ok(report) => self.say(&report.said()),
+            Err(_) => {
+                let line =
+                    format!("{}: the reception failed by an internal error", self.name(request));
+                self.say(&line);
+            }
+        }
+        self.received += 1;
+        self.done.retain(|(_, to, _)| seconds_between(*to, now) < 3600.0);
+        // One that has come to its end is over, whatever newer elements say of its set.
+        let again = match seconds_between(now, task.to) < LEAST_S {
+            true => Timestamp::MAX,
+            false => after(now, PAUSE_S),
+        };
+        self.done.push((request, task.to, again));
+    }
+
+    /// Takes new elements in, and has them read when they are old.
+    fn refresh_elements(&mut self, now: Timestamp) -> std::io::Result<()> {
+        if let Some(reading) = &self.reading {
+            match reading.try_recv() {
+                Ok(read) => {
+                    self.reading = None;
+                    self.take_elements(read, now);
+                }
+                Err(error) if error.is_disconnected() => self.reading = None,
+                Err(_) => {}
+            }
+        } else if seconds_between(self.elements_read, now).abs() > ELEMENTS_S {
+            self.elements_read = now;
+            let (sender, receiver) = bounded(1);
+            let read = self.prepared.elements_reader();
+            std::thread::Builder::new().name("elements".into()).spawn(move || {
+                // Nobody may be waiting any more.
+                let _ = sender.send(read());
+            })?;
+            self.reading = Some(receiver);
+        }
+        Ok(())
+    }
+
+    fn take_elements(&mut self, read: Result<Store, RequestError>, now: Timestamp) {
+        let store = match read {
+            Ok(store) => store,
+            Err(error) => {
+                self.say(&format!("{error}; the elements there are serve on"));
+                return;
+            }
+        };
+        store.warnings().iter().for_each(|warning| self.say(warning));
+        for satellite in 0..self.orbits.len() {
+            match self.prepared.orbit(&store, satellite, now) {
+                Ok((orbit, warning)) => {
+                    if orbit.elements() != self.orbits[satellite].elements() {
+                        self.orbits[satellite] = orbit;
+                        self.plan_is_stale = true;
+                    }
+                    warning.iter().for_each(|warning| self.say(warning));
+                }
+                Err(error) => self.say(&format!("{error}; the elements there are serve on")),
+            }
+        }
+    }
+
+    fn make_plan(&mut self, now: Timestamp) {
+        let requests = self.prepared.requests(&self.orbits);
+        self.plan = plan(&requests, &self.prepared.place, now, after(now, AHEAD_S));
+        self.planned = now;
+        self.plan_is_stale = false;
+        for (request, time, error) in &self.plan.lost {
+            let line = format!("{}: no positions from {time:.0} on: {error}", self.name(*request));
+            self.say(&line);
+        }
+    }
+
+    /// Whether a task is to be begun, now or later.
+    fn is_open(&self, task: &Task, now: Timestamp) -> bool {
+        let same = |request: usize, to: Timestamp| {
+            request == task.candidate.request && seconds_between(to, task.to).abs() < 60.0
+        };
+        seconds_between(now, task.to) >= LEAST_S
+            && !self.running.iter().any(|r| same(r.task.candidate.request, r.task.to))
+            && !self.done.iter().any(|(request, to, again)| same(*request, *to) && now < *again)
+    }
+
+    /// Begins what is due.
+    fn begin(&mut self, now: Timestamp) -> std::io::Result<()> {
+        let due: Vec<Task> = self
+            .plan
+            .tasks
+            .iter()
+            .filter(|task| after(task.from, -LEAD_S) <= now && self.is_open(task, now))
+            .cloned()
+            .collect();
+        for task in due {
+            if self.running.iter().any(|running| running.task.radio == task.radio) {
+                continue;
+            }
+            let request = task.candidate.request;
+            let late = if now > task.from { ", in the middle of it" } else { "" };
+            self.say(&format!(
+                "{}: receiving from {} to {} UTC with radio {}, {:.0}° high{late}",
+                self.name(request),
+                task.from.strftime("%H:%M:%S"),
+                task.to.strftime("%H:%M:%S"),
+                self.prepared.file.radios[task.radio].name,
+                task.candidate.elevation_deg
+            ));
+            let stop = Arc::new(AtomicBool::new(false));
+            let assignment = Assignment {
+                prepared: self.prepared.clone(),
+                task: task.clone(),
+                orbit: self.orbits[request].clone(),
+                clock: self.clock.clone(),
+                rehearsal: self.rehearsal,
+                stop: stop.clone(),
+                say: self.say.clone(),
+            };
+            let thread = std::thread::Builder::new()
+                .name("pass".into())
+                .spawn(move || assignment.receive())?;
+            self.running.push(Running { task, stop, thread });
+        }
+        Ok(())
+    }
+
+    /// Ends what is over.
+    fn end(&self, now: Timestamp) {
+        for running in self.running.iter().filter(|r| now >= after(r.task.to, TRAIL_S)) {
+            running.stop.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells the service manager what goes on.
+    fn show(&mut self, now: Timestamp) {
+        let text = match &self.running[..] {
+            [] => shown::next(&self.prepared, &self.plan, now),
+            running => {
+                let names = running.iter().map(|r| self.name(r.task.candidate.request));
+                format!("receiving {}", names.collect::<Vec<_>>().join(", "))
+            }
+        };
+        self.service.status(&text);
+    }
+
+    /// When there is something to do next.
+    fn next_event(&self, now: Timestamp, until: Option<Timestamp>) -> Timestamp {
+        let begins = self
+            .plan
+            .tasks
+            .iter()
+            .filter(|task| self.is_open(task, now))
+            .map(|task| after(task.from, -LEAD_S).max(after(now, ROUND_S)));
+        let ends = (!self.running.is_empty()).then(|| after(now, ROUND_S * self.clock.pace()));
+        begins.chain(ends).chain(until).min().unwrap_or_else(|| after(now, AHEAD_S))
+    }
+}
