@@ -38,8 +38,9 @@ const CARRIER_HZ: f64 = 437.5e6;
 const CENTRE_HZ: f64 = 437.54e6;
 /// Samples that the server hands on at a time.
 const HANDED_S: f64 = 0.002;
-/// The beacon's frames until it begins anew.
-const FRAMES: usize = 12;
+/// The beacon's frames until it begins anew: of bursts, and without gaps.
+const FRAMES: usize = 16;
+const CONTINUOUS_FRAMES: usize = 80;
 /// Of these the program learns its floors.
 const WARM_UP_S: f64 = 3.0;
 
@@ -101,6 +102,10 @@ fn rows() -> Vec<(Scenario, f64)> {
     ]
 }
 
+fn frames_of(scenario: &Scenario) -> usize {
+    if scenario.frames_per_burst == usize::MAX { CONTINUOUS_FRAMES } else { FRAMES }
+}
+
 /// A beacon as an 8-bit radio hands it on, over and over.
 struct Beacon {
     bytes: Vec<[u8; 2]>,
@@ -118,7 +123,7 @@ impl Beacon {
             ..Channel::default()
         };
         let scenario = Scenario { sample_rate_hz: rate_hz, ..scenario.clone() };
-        let mut simulator = scenario.simulator(FRAMES, channel);
+        let mut simulator = scenario.simulator(frames_of(&scenario), channel);
         let byte = |x: f32| (127.5 + 127.5 * x).round().clamp(0.0, 255.0) as u8;
         let mut bytes = Vec::new();
         let mut samples = Vec::new();
@@ -171,7 +176,7 @@ impl Beacon {
 fn waited(scenario: &Scenario, esn0_db: f64, rate_hz: f64) -> (f64, f64) {
     let scenario = Scenario { sample_rate_hz: rate_hz, ..scenario.clone() };
     let channel = Channel { esn0_db, seed: 7, ..Channel::default() };
-    let mut simulator = scenario.simulator(40, channel);
+    let mut simulator = scenario.simulator(CONTINUOUS_FRAMES, channel);
     let samples = scenario::samples(&mut simulator);
     let mut receiver = scenario.receiver(Effort::Full);
     let (mut out, mut late, mut at) = (Vec::new(), Vec::new(), 0u64);

@@ -57,6 +57,11 @@ const STRONG_SHARE: f64 = 0.85;
 const AVERAGED_WINDOWS: u32 = 1600;
 /// Beyond this many symbols the acquisition is done near the start.
 const ACQUIRED_WITHIN: f64 = 2500.0;
+/// Blocks of a tracked signal that are decided at once, by its symbol rate: slow ones can afford to
+/// be told at once, and would have to wait longer.
+const fn group_blocks(symbol_rate_bd: f64) -> usize {
+    if symbol_rate_bd < 50e3 { 1 } else { 4 }
+}
 /// Evidence against a burst, in nats, at which a tracked signal has ended.
 const MOST_DOUBT: f32 = 20.0;
 /// Coherence below which a tracked signal is given up.
@@ -156,6 +161,7 @@ pub(super) struct BurstReceiver {
     received: u64,
     decided: u64,
     detectors: [Detector; 2],
+    group_blocks: usize,
     /// Thresholds of the gate.
     open_at: f32,
     close_at: f32,
@@ -233,6 +239,7 @@ impl BurstReceiver {
             received: 0,
             decided: 0,
             detectors: [detector(Floor::PerBin), detector(Floor::Flat)],
+            group_blocks: group_blocks(search.symbol_rate_bd),
             open_at: OPEN + excess,
             close_at: CLOSE + excess,
             covered: Vec::new(),
@@ -704,9 +711,17 @@ impl BurstReceiver {
         }
         let Some(stop) = ended else {
             let mut pieces = std::mem::take(&mut self.pieces);
-            tracked.tracker.drain(&mut pieces);
+            tracked.tracker.drain(self.group_blocks, &mut pieces);
             self.give(&mut tracked.run, &mut pieces, f64::INFINITY, out);
             self.pieces = pieces;
+            // The other gate need not look at what has been tracked.
+            let position = tracked.tracker.position();
+            if d == 0
+                && let Some(other) = &mut self.detectors[1].open
+                && other.tracked.is_none()
+            {
+                other.from = other.from.max(position);
+            }
             open.tracked = Some(tracked);
             self.detectors[d].open = Some(open);
             return;

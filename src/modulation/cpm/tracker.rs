@@ -36,8 +36,10 @@ const LARGEST_STRETCH: f64 = 0.025;
 const RETUNE: f32 = 0.02;
 /// Blocks that follow before one is decided.
 const DECISION_BLOCKS: usize = 2;
-/// Blocks that are decided at once.
-const GROUP_BLOCKS: usize = 4;
+/// Blocks on either side that say how strong the signal is.
+const LEVEL_BLOCKS: usize = 2;
+/// Blocks by which the amplitude follows slow fading.
+const FADING_BLOCKS: f64 = 20.0;
 
 /// Error events of a cost, in nats, beyond this are not told.
 const LARGEST_COST: f32 = 14.0;
@@ -195,6 +197,8 @@ pub(super) struct Tracker {
     decisions: Vec<u32>,
     margins: Vec<[f32; STATES]>,
     blocks: Vec<Block>,
+    /// Levels of the blocks just before those.
+    before: Vec<Levels>,
     grid: Grid,
     previous: Grid,
     states: Vec<u8>,
@@ -242,6 +246,7 @@ impl Tracker {
             states: Vec::new(),
             reliability: Vec::new(),
             rivals: Vec::new(),
+            before: Vec::new(),
             prompt: Vec::new(),
             skew: Vec::new(),
             lock: 1.0,
@@ -424,10 +429,11 @@ impl Tracker {
 
     /// Amplitude and Es/N0 around a block (index in `blocks`).
     fn quality(&self, block: usize) -> (f64, f64) {
-        let from = block.saturating_sub(2);
-        let to = (block + 3).min(self.blocks.len());
-        Levels::quality(self.blocks[from..to].iter().map(|b| b.levels))
-            .unwrap_or((self.amplitude, 1e-3))
+        let from = block.saturating_sub(LEVEL_BLOCKS);
+        let to = (block + LEVEL_BLOCKS + 1).min(self.blocks.len());
+        let before = self.before.iter().rev().take(LEVEL_BLOCKS.saturating_sub(block));
+        let around = self.blocks[from..to].iter().map(|b| &b.levels);
+        Levels::quality(before.chain(around).copied()).unwrap_or((self.amplitude, 1e-3))
     }
 
     /// Survivors from symbol `from` on.
@@ -471,19 +477,23 @@ impl Tracker {
         self.rivals = rivals;
     }
 
-    /// Decides what is old enough, and forgets it. For signals without end.
-    pub fn drain(&mut self, out: &mut Vec<Decided>) {
-        while self.blocks.len() >= GROUP_BLOCKS + DECISION_BLOCKS {
-            self.decide(GROUP_BLOCKS, out);
-            let symbols = GROUP_BLOCKS * BLOCK;
+    /// Decides what is old enough, `group` blocks (one or more) at a time, and forgets it. For
+    /// signals without end. Every group is traced back through the blocks that follow it: many are
+    /// cheaper, few are earlier.
+    pub fn drain(&mut self, group: usize, out: &mut Vec<Decided>) {
+        while self.blocks.len() >= group + DECISION_BLOCKS {
+            self.decide(group, out);
+            let symbols = group * BLOCK;
             self.decisions.drain(..symbols);
             self.margins.drain(..symbols);
-            self.blocks.drain(..GROUP_BLOCKS);
+            self.before.extend(self.blocks.drain(..group).map(|b| b.levels));
+            self.before.drain(..self.before.len().saturating_sub(LEVEL_BLOCKS));
             self.kept += symbols;
             // Follow slow fading.
             let (amplitude, esn0) = self.quality(0);
             if esn0 > 0.5 && amplitude.is_finite() {
-                self.amplitude += 0.2 * (amplitude - self.amplitude);
+                let gain = group as f64 / FADING_BLOCKS;
+                self.amplitude += gain * (amplitude - self.amplitude);
                 self.trellis.set_amplitude(self.amplitude as f32);
             }
         }
