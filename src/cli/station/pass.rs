@@ -34,9 +34,9 @@ use crate::cli::{reception, record};
 const RETRY_S: f64 = 5.0;
 
 /// Doppler shift of the lowest orbits, as a part of the carrier.
-const FASTEST: f64 = 26e-6;
+pub const FASTEST: f64 = 26e-6;
 /// What is shown beside the signal, Hz.
-const MARGIN_HZ: f64 = 3_000.0;
+pub const MARGIN_HZ: f64 = 3_000.0;
 
 /// What says a line to the user.
 pub type Say = Arc<dyn Fn(&str) + Send + Sync>;

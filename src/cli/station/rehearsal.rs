@@ -9,11 +9,12 @@ use tulpar::RequestError;
 use tulpar::catalogue::{Downlink, Satellite};
 use tulpar::doppler::orbit::Orbit;
 use tulpar::doppler::station::Station;
-use tulpar::doppler::{after, blind_search_hz, seconds_between};
+use tulpar::doppler::{after, seconds_between};
 use tulpar::simulation::{Channel, Flight, Simulator, Transmission, frames};
 use tulpar::source::{SampleBlock, Source, SourceError, SourceInfo};
 
 use super::clock::Clock;
+use super::pass::{FASTEST, MARGIN_HZ};
 
 /// Es/N0 at closest approach, dB; the range takes its part towards the horizon.
 const ESN0_DB: f64 = 17.0;
@@ -70,9 +71,9 @@ impl SimulatedRadio {
         let start = clock.now();
         let duration_s = seconds_between(start, end).clamp(1.0, 864_000.0);
         let carrier_hz = downlink.frequency_hz;
-        let reach_hz = 2.0 * (blind_search_hz(carrier_hz) + 2.0 * downlink.symbol_rate_bd);
+        let reach_hz = FASTEST * carrier_hz + 1.5 * downlink.symbol_rate_bd + MARGIN_HZ;
         let sample_rate_hz =
-            LEAST_RATE_HZ.max(SAMPLES_PER_SYMBOL * downlink.symbol_rate_bd).max(reach_hz.min(2e5));
+            LEAST_RATE_HZ.max(SAMPLES_PER_SYMBOL * downlink.symbol_rate_bd).max(2.0 * reach_hz);
         let framing = downlink.origin(None).framing;
         let count = (duration_s / GAP_S.0).ceil() as usize;
         let payloads = frames::for_framing(&framing, mode.framing.as_ref(), count, who);
