@@ -225,7 +225,9 @@ fn a_rehearsed_pass_leaves_frames_report_and_picture_also_with_a_full_disk() {
          band = \"downlink\"\nreserve = \"0\"\n"
     ));
     fs::write(desk.path("all.txt"), "older\n").unwrap();
-    let output = desk.tulpar(&["--rehearse", "150", "--start", START, "--once"]).output().unwrap();
+    let (rise, _) = desk.first_pass();
+    let start = rise.checked_add(jiff::SignedDuration::from_secs(-60)).unwrap().to_string();
+    let output = desk.tulpar(&["--rehearse", "150", "--start", &start, "--once"]).output().unwrap();
     let lines = said(&output);
     assert!(output.status.success(), "{lines:?}");
     assert!(lines.iter().any(|line| line.contains("S1: receiving from")), "{lines:?}");
