@@ -222,6 +222,8 @@ pub struct PassReport {
     pub missing_samples: u64,
     /// Samples that this computer was too slow for.
     pub lost_samples: u64,
+    /// Share of the samples that were at full scale, 0 to 1.
+    pub clipped_share: f64,
     /// What the frames said about the prediction.
     pub doppler_fit: Option<FitReport>,
     /// Recordings (`.sigmf-meta`).

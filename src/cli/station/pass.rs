@@ -35,6 +35,8 @@ const RETRY_S: f64 = 5.0;
 
 /// Doppler shift of the lowest orbits, as a part of the carrier.
 pub const FASTEST: f64 = 26e-6;
+/// A share of samples at full scale that costs frames.
+const MUCH_CLIPPED: f64 = 0.001;
 /// What is shown beside the signal, Hz.
 pub const MARGIN_HZ: f64 = 3_000.0;
 
@@ -270,8 +272,15 @@ impl Assignment {
         session.pace = pace;
         let say = self.say.clone();
         session.on_sink_error = Arc::new(move |line| say(line));
+        let status = session.status.clone();
         let summary = session.run()?;
         add_summary(report, &summary);
+        report.clipped_share = status.snapshot().input.total.clipped_share();
+        if report.clipped_share > MUCH_CLIPPED {
+            let percent = 100.0 * report.clipped_share;
+            let line = format!("{percent:.1} % of the samples are at full scale: lower the gain");
+            report.notes.push(line);
+        }
         let until = after(began, summary.signal_s.max(0.0));
         report.received = Some(Span::new(began, until.min(self.clock.now())));
         Ok(Some(reception))
@@ -333,6 +342,10 @@ fn add_summary(report: &mut PassReport, summary: &Summary) {
     report.missing_samples = summary.missing_samples;
     report.lost_samples = summary.lost_samples;
     for downlink in &summary.downlinks {
+        if downlink.restarts > 0 {
+            let times = downlink.restarts;
+            report.failures.push(format!("a downlink was started anew {times} times"));
+        }
         if let Some(text) = &downlink.failure {
             report.failures.push(format!("a downlink stopped early: {text}"));
         }

@@ -38,6 +38,8 @@ const ELEMENTS_S: f64 = 6.0 * 3600.0;
 const ROUND_S: f64 = 1.0;
 /// A reception that has failed is begun again after so long, s.
 const PAUSE_S: f64 = 20.0;
+/// A reception that begins so long before its time is ended: the clock was set back, s.
+const EARLIEST_S: f64 = 120.0;
 /// What is left of a pass is not begun if it is shorter, s.
 const LEAST_S: f64 = 10.0;
 
@@ -304,8 +306,11 @@ impl Watch {
 
     /// Ends what is over.
     fn end(&self, now: Timestamp) {
-        for running in self.running.iter().filter(|r| now >= after(r.task.to, TRAIL_S)) {
-            running.stop.store(true, Ordering::Relaxed);
+        for Running { task, stop, .. } in &self.running {
+            // Before its time: the clock was set back.
+            if now >= after(task.to, TRAIL_S) || now < after(task.from, -EARLIEST_S) {
+                stop.store(true, Ordering::Relaxed);
+            }
         }
     }
 
