@@ -1,7 +1,7 @@
 //! The station's time: the computer's, or a simulated one that runs faster.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,12 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(50);
 /// A wall clock that is off the monotonic one by more has been set, s.
 const STEP_S: f64 = 1.0;
+
+/// A number for one who holds a clock.
+pub fn holder() -> u64 {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    NUMBER.fetch_add(1, Ordering::Relaxed)
+}
 
 /// Time as the station sees it.
 pub trait Clock: Send + Sync {
@@ -30,16 +36,16 @@ pub trait Clock: Send + Sync {
         1.0
     }
 
-    /// Whoever has samples up to `time` is not left behind by more than a little. `None`: it has
-    /// ended.
+    /// A simulated clock does not go on beyond `time` by more than a little until `who` says so.
+    /// `None`: as far as he is concerned it may.
     fn hold(&self, _who: u64, _time: Option<Timestamp>) {}
 
-    /// Waits until `time`, until `stop` is set, or for [`LONGEST_WAIT`].
-    fn wait_until(&self, time: Timestamp, stop: &AtomicBool) {
+    /// Waits until `time`, until `stop` is set, or for `longest`.
+    fn wait_until(&self, time: Timestamp, longest: Duration, stop: &AtomicBool) {
         let began = Instant::now();
         while !stop.load(Ordering::Relaxed) {
             let left_s = seconds_between(self.now(), time) / self.pace();
-            let longest = LONGEST_WAIT.saturating_sub(began.elapsed());
+            let longest = longest.saturating_sub(began.elapsed());
             let left = Duration::try_from_secs_f64(left_s).unwrap_or_default().min(longest);
             if left.is_zero() {
                 return;
@@ -90,7 +96,8 @@ impl StepWatch {
     }
 }
 
-/// A clock of a rehearsal. It waits for simulated radios that the computer is too slow for.
+/// A clock of a rehearsal. It waits for whatever the computer is too slow for: simulated radios, reports,
+/// plans.
 pub struct SimulatedClock {
     pace: f64,
     state: Mutex<State>,
@@ -99,11 +106,11 @@ pub struct SimulatedClock {
 struct State {
     /// The station's time at an instant of the world.
     at: (Timestamp, Instant),
-    /// How far those have come who are waited for.
+    /// How far those have come who hold it.
     held: BTreeMap<u64, Timestamp>,
 }
 
-/// A simulated radio may be so far behind, s of the station.
+/// Whoever holds the clock may be so far behind, s of the station.
 const SLACK_S: f64 = 2.0;
 
 impl SimulatedClock {
@@ -192,10 +199,11 @@ mod tests {
         state.held.insert(1, start());
         assert!(state.now(60.0, at(11.0)) >= after(start(), 72.0));
         let clock = SimulatedClock::new(start(), 1e4);
-        clock.wait_until(after(start(), 1000.0), &AtomicBool::new(false));
+        clock.wait_until(after(start(), 1000.0), LONGEST_WAIT, &AtomicBool::new(false));
         assert!(seconds_between(start(), clock.now()) >= 999.0);
         let waited = Instant::now();
-        WallClock::default().wait_until(Timestamp::MAX, &AtomicBool::new(true));
+        let stop = AtomicBool::new(true);
+        WallClock::default().wait_until(Timestamp::MAX, LONGEST_WAIT, &stop);
         assert!(waited.elapsed() < Duration::from_secs(1));
     }
 }

@@ -22,7 +22,7 @@ use tulpar::station::report::{FitReport, Log, PassReport, Span};
 use tulpar::station::waterfall::Waterfall;
 use tulpar::{Complex32, RequestError};
 
-use super::clock::Clock;
+use super::clock::{Clock, LONGEST_WAIT};
 use super::preparation::Prepared;
 use super::rehearsal::SimulatedRadio;
 use super::sinks;
@@ -53,6 +53,8 @@ pub struct Assignment {
     pub orbit: Arc<Orbit>,
     /// The station's time.
     pub clock: Arc<dyn Clock>,
+    /// By what number it holds the clock.
+    pub holder: u64,
     /// The sky is simulated.
     pub rehearsal: bool,
     /// Ends it.
@@ -185,7 +187,8 @@ impl Assignment {
                         (self.say)(&format!("{line}; trying again until the pass is over"));
                         report.failures.push(line);
                     }
-                    self.clock.wait_until(after(self.clock.now(), RETRY_S), &self.stop);
+                    let again = after(self.clock.now(), RETRY_S);
+                    self.clock.wait_until(again, LONGEST_WAIT, &self.stop);
                 }
             }
         }
@@ -197,6 +200,8 @@ impl Assignment {
         let (index, radio) = (self.task.candidate.request, self.task.radio);
         let request = &self.prepared.satellites[index].request;
         let Some(Opened { source, centre_hz, pace }) = self.open(report)? else { return Ok(None) };
+        // The next pass waits for the report of this one.
+        self.clock.hold(self.holder, Some(after(self.task.to, TRAIL_S)));
         let began = self.clock.now();
         let sample_rate_hz = source.info().sample_rate_hz;
         let mut decoding = self.prepared.decoding(index, radio)?;

@@ -2,7 +2,7 @@
 //! how fast.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use tulpar::RequestError;
@@ -13,7 +13,7 @@ use tulpar::doppler::{after, seconds_between};
 use tulpar::simulation::{Channel, Flight, Simulator, Transmission, frames};
 use tulpar::source::{SampleBlock, Source, SourceError, SourceInfo};
 
-use super::clock::Clock;
+use super::clock::{Clock, LONGEST_WAIT, holder};
 use super::pass::{FASTEST, MARGIN_HZ};
 
 /// Es/N0 at closest approach, dB; the range takes its part towards the horizon.
@@ -51,8 +51,7 @@ impl SimulatedRadio {
         clock: Arc<dyn Clock>,
         stop: Arc<AtomicBool>,
     ) -> anyhow::Result<(Self, f64)> {
-        static NUMBER: AtomicU64 = AtomicU64::new(1);
-        let who = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let who = holder();
         let wanted = |d: &&Downlink| {
             labels.is_empty()
                 || labels
@@ -118,7 +117,7 @@ impl Source for SimulatedRadio {
         let rate_hz = self.info().sample_rate_hz;
         let time = after(self.start, self.read as f64 / rate_hz);
         self.clock.hold(self.who, Some(time));
-        self.clock.wait_until(time, &self.stop);
+        self.clock.wait_until(time, LONGEST_WAIT, &self.stop);
         if !more {
             self.clock.hold(self.who, None);
         }

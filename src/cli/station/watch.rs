@@ -11,6 +11,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
 use jiff::Timestamp;
@@ -22,7 +23,7 @@ use tulpar::station::plan::{LEAD_S, TRAIL_S, plan};
 use tulpar::station::report::PassReport;
 use tulpar::station::{Plan, Task};
 
-use super::clock::Clock;
+use super::clock::{Clock, LONGEST_WAIT, holder};
 use super::pass::{Assignment, Say};
 use super::preparation::Prepared;
 use super::service::Service;
@@ -34,7 +35,9 @@ const AHEAD_S: f64 = 86_400.0;
 const PLAN_S: f64 = 6.0 * 3600.0;
 /// Elements are read anew after so long, s.
 const ELEMENTS_S: f64 = 6.0 * 3600.0;
-/// Longest wait between two rounds while a pass is received, s of the station.
+/// Longest wait between two rounds while a pass is received.
+const ROUND: Duration = Duration::from_millis(500);
+/// What is due is looked at again so much later, s of the station.
 const ROUND_S: f64 = 1.0;
 /// A reception that has failed is begun again after so long, s.
 const PAUSE_S: f64 = 20.0;
@@ -57,6 +60,8 @@ pub struct Watch {
     prepared: Arc<Prepared>,
     orbits: Vec<Arc<Orbit>>,
     clock: Arc<dyn Clock>,
+    /// By what number the loop holds it.
+    holder: u64,
     rehearsal: bool,
     service: Service,
     say: Say,
@@ -75,6 +80,7 @@ pub struct Watch {
 /// A pass that is being received.
 struct Running {
     task: Task,
+    holder: u64,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<PassReport>,
 }
@@ -94,6 +100,7 @@ impl Watch {
             prepared,
             orbits,
             clock,
+            holder: holder(),
             rehearsal,
             service: Service::new(),
             say,
@@ -141,8 +148,11 @@ impl Watch {
             self.end(now);
             self.show(now);
             let next = self.next_event(now, extent.until);
-            self.clock.wait_until(next, &self.stop);
+            self.clock.hold(self.holder, Some(next));
+            let longest = if self.running.is_empty() { LONGEST_WAIT } else { ROUND };
+            self.clock.wait_until(next, longest, &self.stop);
         }
+        self.clock.hold(self.holder, None);
         self.service.stopping();
         for running in &self.running {
             running.stop.store(true, Ordering::Relaxed);
@@ -175,7 +185,7 @@ impl Watch {
     }
 
     fn finished(&mut self, running: Running, now: Timestamp) {
-        let Running { task, thread, .. } = running;
+        let Running { task, thread, holder, .. } = running;
         let request = task.candidate.request;
         match thread.join() {
             Ok(report) => self.say(&report.said()),
@@ -185,6 +195,7 @@ impl Watch {
                 self.say(&line);
             }
         }
+        self.clock.hold(holder, None);
         self.received += 1;
         self.done.retain(|(_, to, _)| seconds_between(*to, now) < 3600.0);
         // One that has come to its end is over, whatever newer elements say of its set.
@@ -287,11 +298,15 @@ impl Watch {
                 task.candidate.elevation_deg
             ));
             let stop = Arc::new(AtomicBool::new(false));
+            let holder = holder();
+            // Until the radio is open.
+            self.clock.hold(holder, Some(now));
             let assignment = Assignment {
                 prepared: self.prepared.clone(),
                 task: task.clone(),
                 orbit: self.orbits[request].clone(),
                 clock: self.clock.clone(),
+                holder,
                 rehearsal: self.rehearsal,
                 stop: stop.clone(),
                 say: self.say.clone(),
@@ -299,7 +314,7 @@ impl Watch {
             let thread = std::thread::Builder::new()
                 .name("pass".into())
                 .spawn(move || assignment.receive())?;
-            self.running.push(Running { task, stop, thread });
+            self.running.push(Running { task, holder, stop, thread });
         }
         Ok(())
     }
@@ -334,7 +349,10 @@ impl Watch {
             .iter()
             .filter(|task| self.is_open(task, now))
             .map(|task| after(task.from, -LEAD_S).max(after(now, ROUND_S)));
-        let ends = (!self.running.is_empty()).then(|| after(now, ROUND_S * self.clock.pace()));
+        let ends = self
+            .running
+            .iter()
+            .map(|running| after(running.task.to, TRAIL_S).max(after(now, ROUND_S)));
         begins.chain(ends).chain(until).min().unwrap_or_else(|| after(now, AHEAD_S))
     }
 }
