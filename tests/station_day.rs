@@ -94,6 +94,11 @@ fn every_pass_of_a_day_is_taken_and_nothing_grows() {
     }
     assert!(child.wait().unwrap().success());
     println!("took {:.0} s", began.elapsed().as_secs_f64());
+    let most_kb: Vec<u64> = seen
+        .chunks(seen.len().div_ceil(12).max(1))
+        .map(|part| part.iter().map(|(memory, _)| *memory).max().unwrap_or(0))
+        .collect();
+    println!("memory over time, kB at most: {most_kb:?}");
 
     let end =
         time(&Value::from(START)).checked_add(jiff::SignedDuration::from_secs_f64(3600.0 * hours));
