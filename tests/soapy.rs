@@ -7,6 +7,10 @@
 #![cfg(all(feature = "soapy", feature = "runtime"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../src/source/test_servers.rs"]
+#[allow(dead_code)]
+mod test_servers;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -84,6 +88,83 @@ fn radios_through_the_real_library() {
     assert!(said.contains(" passed; 0 failed"), "{said}");
     eprint!("{}", String::from_utf8_lossy(&child.stderr));
     the_command_lists_and_shows(folder.path(), &modules);
+    the_receivers_to_copy_receive(folder.path(), &modules);
+}
+
+/// The flowgraph files for radios, each beside a radio that plays its satellite: all that differs is
+/// where the radio is.
+fn the_receivers_to_copy_receive(folder: &Path, modules: &Path) {
+    let tulpar = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tulpar"));
+        command
+            .env("SOAPY_SDR_PLUGIN_PATH", modules)
+            .env("TULPAR_CONFIG", folder.join("none.toml"))
+            .env("TULPAR_CACHE", folder)
+            .env_remove("TULPAR_TEST_RADIO")
+            .current_dir(folder)
+            .stdin(Stdio::null());
+        command
+    };
+    std::fs::write(folder.join("none.toml"), "").unwrap();
+    let on_air = |name: &str, satellite: &[&str], rate: &str| -> Vec<String> {
+        let made = tulpar()
+            .args(["simulate", name, "--rate", rate, "--frames", "4", "--esn0", "14"])
+            .args(satellite)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let frames = std::fs::read_to_string(folder.join(format!("{name}.frames.json"))).unwrap();
+        serde_json::from_str(&frames).unwrap()
+    };
+    let receive = |file: &str, device: &str| -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("flowgraphs").join(file);
+        let output = tulpar()
+            .args(["receive", "--duration", "4", "--json", "--device", device, "--flowgraph"])
+            .arg(path)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{file}: {said}");
+        assert!(!said.contains("lost") && !said.contains("missing"), "{file}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let all_there = |file: &str, sent: &[String], received: &str| {
+        for frame in sent {
+            assert!(received.contains(frame.as_str()), "{file}: no {frame} in {received}");
+        }
+    };
+
+    let uhf = ["--satellite", "AALTO-1", "--downlink", "9k6 FSK AX.25 downlink"];
+    let sent = on_air("aalto", &uhf, "250000");
+    let aalto = "driver=tulpar_test,file=aalto.sigmf-data,format=cs16,frequency=437216000";
+    let received = receive("rtl-sdr-uhf.toml", &format!("soapy:{aalto},serial=91"));
+    all_there("rtl-sdr-uhf.toml", &sent, &received);
+    let kept = std::fs::read_to_string(folder.join("frames.jsonl")).unwrap();
+    all_there("rtl-sdr-uhf.toml", &sent, &kept);
+
+    let s_band = ["--satellite", "OTS CubeSat", "--downlink", "S-band payload"];
+    let sent = on_air("payload", &s_band, "4000000");
+    let payload = "driver=tulpar_test,file=payload.sigmf-data,format=cs16,rate=4000000,\
+                   frequency=2245000000,highest=6000000000,highest_gain=76,antenna=RX2,serial=92";
+    let received = receive("usrp-s-band.toml", &format!("soapy:{payload}"));
+    all_there("usrp-s-band.toml", &sent, &received);
+    assert!(std::fs::metadata(folder.join("frames.kiss")).unwrap().len() > 1000);
+
+    // What the radio at the antenna hands on is what a file holds, in 8 bits.
+    let sent = on_air("antenna", &uhf, "250000");
+    let samples: Vec<u8> = std::fs::read(folder.join("antenna.sigmf-data"))
+        .unwrap()
+        .chunks_exact(2)
+        .map(|x| (i16::from_le_bytes([x[0], x[1]]) >> 8) as u8 ^ 0x80)
+        .collect();
+    let count = samples.len() as u64 / 2;
+    let sample = move |n: u64| {
+        let at = 2 * (n % count) as usize;
+        [samples[at], samples[at + 1]]
+    };
+    let server = test_servers::RtlTcpServer::playing(RATE, 1000, Arc::new(sample));
+    let received = receive("rtl-tcp-at-the-antenna.toml", &server.uri());
+    all_there("rtl-tcp-at-the-antenna.toml", &sent, &received);
 }
 
 fn the_command_lists_and_shows(folder: &Path, modules: &Path) {

@@ -14,6 +14,9 @@
 //   loop=0|1             play again from its start, or else silence (default 1)
 //   rate=HZ              the only sample rate there is (default 250000)
 //   frequency=HZ         what is at 0 Hz of the file (default 437500000)
+//   highest=HZ           it tunes to (default 1766000000)
+//   highest_gain=DB      (default 40)
+//   antenna=NAME         its first input, beside TX/RX (default RX)
 //   formats=CS8/CS16     formats of streams, the native one first (default CF32/CS16/CS8)
 //   full_scale=X         of native CS16 (default 32768)
 //   time=0|1             whether samples have timestamps (default 1)
@@ -187,9 +190,9 @@ public:
         return native;
     }
 
-    std::vector<std::string> listAntennas(const int, const size_t) const override { return {"RX", "TX/RX"}; }
+    std::vector<std::string> listAntennas(const int, const size_t) const override { return {text(args, "antenna", "RX"), "TX/RX"}; }
     void setAntenna(const int, const size_t, const std::string &name) override { set("antenna", name); }
-    std::string getAntenna(const int, const size_t) const override { return get("antenna", "RX"); }
+    std::string getAntenna(const int, const size_t) const override { return get("antenna", text(args, "antenna", "RX")); }
 
     std::vector<std::string> listGains(const int, const size_t) const override { return {"LNA"}; }
     bool hasGainMode(const int, const size_t) const override { return number(args, "agc", 1) != 0; }
@@ -208,8 +211,8 @@ public:
     }
     double getGain(const int, const size_t, const std::string &) const override { return gain; }
     double getGain(const int, const size_t) const override { return gain; }
-    SoapySDR::Range getGainRange(const int, const size_t, const std::string &) const override { return {-40, 40}; }
-    SoapySDR::Range getGainRange(const int, const size_t) const override { return {-40, 40}; }
+    SoapySDR::Range getGainRange(const int, const size_t, const std::string &) const override { return {-40, number(args, "highest_gain", 40)}; }
+    SoapySDR::Range getGainRange(const int, const size_t) const override { return {-40, number(args, "highest_gain", 40)}; }
 
     std::vector<std::string> listFrequencies(const int, const size_t) const override
     {
@@ -218,9 +221,9 @@ public:
     }
     SoapySDR::RangeList getFrequencyRange(const int, const size_t, const std::string &) const override
     {
-        return {{24e6, 1766e6}};
+        return {{24e6, highest()}};
     }
-    SoapySDR::RangeList getFrequencyRange(const int, const size_t) const override { return {{24e6, 1766e6}}; }
+    SoapySDR::RangeList getFrequencyRange(const int, const size_t) const override { return {{24e6, highest()}}; }
     double getFrequency(const int, const size_t, const std::string &name) const override
     {
         std::lock_guard<std::mutex> lock(mutex);
@@ -243,7 +246,7 @@ public:
             tune(nominal_frequency());
             return;
         }
-        if (!(value >= 24e6 && value <= 1766e6)) throw std::runtime_error("test radio: PLL not locked");
+        if (!(value >= 24e6 && value <= highest())) throw std::runtime_error("test radio: PLL not locked");
         tune(value);
     }
 
@@ -375,6 +378,7 @@ public:
     }
 
 private:
+    double highest() const { return number(args, "highest", 1766e6); }
     const Kwargs args;
     const std::vector<Sample> air;
     const double rate, file_frequency;

@@ -26,6 +26,7 @@ mod passes;
 mod pulse;
 mod receiver;
 mod resample;
+mod run;
 mod segments;
 mod spurs;
 mod tracker;

@@ -13,11 +13,12 @@ use super::acquisition::{Acquisition, LEAST_SYMBOLS, Spread};
 use super::gate::{DETECTING, Floor, Gate, TEMPLATE_H};
 use super::passes::{Order, Passes};
 use super::resample::{Band, Carrier, Grid, Interpolator, Stretch};
+use super::run::Run;
 use super::segments::{Levels, energies, is_impulse, levels, segments};
 use super::spurs::SpurRemover;
 use super::tracker::{BLOCK, Decided, Tracker};
 use crate::effort::Effort;
-use crate::modulation::{Demodulator, ErrorEvent, Mapping, SoftBlock};
+use crate::modulation::{Demodulator, SoftBlock};
 
 /// The gate opens and closes at these many standard deviations of noise, where it has few places
 /// to look at.
@@ -82,24 +83,6 @@ pub(super) struct Search {
     pub half_bandwidth_hz: f64,
     /// How far to go for a frame.
     pub effort: Effort,
-}
-
-/// Soft symbols that are being given out.
-struct Run {
-    number: u64,
-    /// Symbols of the tracker before this one are not given out.
-    skipped: usize,
-    /// Symbols given out.
-    given: u64,
-}
-
-impl Run {
-    /// The run with the next number.
-    fn begin(next: &mut u64, skipped: usize) -> Self {
-        let number = *next;
-        *next += 1;
-        Self { number, skipped, given: 0 }
-    }
 }
 
 /// A signal that is being tracked.
@@ -172,22 +155,6 @@ pub(super) struct BurstReceiver {
     energy: Vec<f32>,
     pieces: Vec<Decided>,
     passes: Passes,
-}
-
-/// An event without the symbols before `skipped`, which are not given out; positions count from
-/// there. `None` if nothing is left, if it ends at `end` or later, or if its cost says nothing.
-fn cut(event: ErrorEvent, skipped: u64, end: u64) -> Option<ErrorEvent> {
-    let before = skipped.saturating_sub(event.first_symbol);
-    let pattern = event.pattern.checked_shr(before.try_into().ok()?)?;
-    let last = 63u64.checked_sub(pattern.leading_zeros().into())?;
-    let shift = pattern.trailing_zeros();
-    let first = event.first_symbol + before - skipped;
-    let told = first + last < end && !event.cost.is_nan();
-    told.then(|| ErrorEvent {
-        first_symbol: first + u64::from(shift),
-        pattern: pattern >> shift,
-        cost: event.cost,
-    })
 }
 
 /// Events that are expected to have been decided wrongly within a burst.
@@ -645,14 +612,14 @@ impl BurstReceiver {
             pieces.clear();
             self.passes.give(Order::Outwards, &mut pieces);
         }
-        self.give(&mut run, &mut pieces, last_wanted, out);
-        self.end_run(run, last_wanted, out);
+        run.give(&mut pieces, last_wanted, self.search.sample_rate_hz, out);
+        run.end(last_wanted, self.samples_per_symbol, out);
         if again && !one_pass {
             for order in [Order::Outwards, Order::Inwards] {
                 let mut run = Run::begin(&mut self.next_run, skipped);
                 self.passes.give(order, &mut pieces);
-                self.give(&mut run, &mut pieces, last_wanted, out);
-                self.end_run(run, last_wanted, out);
+                run.give(&mut pieces, last_wanted, self.search.sample_rate_hz, out);
+                run.end(last_wanted, self.samples_per_symbol, out);
             }
         }
         self.pieces = pieces;
@@ -712,7 +679,7 @@ impl BurstReceiver {
         let Some(stop) = ended else {
             let mut pieces = std::mem::take(&mut self.pieces);
             tracked.tracker.drain(self.group_blocks, &mut pieces);
-            self.give(&mut tracked.run, &mut pieces, f64::INFINITY, out);
+            tracked.run.give(&mut pieces, f64::INFINITY, self.search.sample_rate_hz, out);
             self.pieces = pieces;
             // The other gate need not look at what has been tracked.
             let position = tracked.tracker.position();
@@ -732,9 +699,9 @@ impl BurstReceiver {
         let last_wanted = (stop + SPARE_SYMBOLS * sps).min(end as f64);
         let mut pieces = std::mem::take(&mut self.pieces);
         tracked.tracker.finish(&mut pieces);
-        self.give(&mut tracked.run, &mut pieces, last_wanted, out);
+        tracked.run.give(&mut pieces, last_wanted, self.search.sample_rate_hz, out);
         self.pieces = pieces;
-        self.end_run(tracked.run, last_wanted, out);
+        tracked.run.end(last_wanted, self.samples_per_symbol, out);
         self.detectors[d].done = stop;
         if d == 0 {
             self.covered.push((open.first_window as f64 * hop, stop));
@@ -747,71 +714,6 @@ impl BurstReceiver {
             open.flat.clear();
             open.windows = 0;
             self.detectors[d].open = Some(open);
-        }
-    }
-
-    /// Ends a run.
-    fn end_run(&self, run: Run, last_wanted: f64, out: &mut Vec<SoftBlock>) {
-        match out.last_mut() {
-            Some(block) if block.run == run.number => block.end = true,
-            _ => out.push(SoftBlock {
-                run: run.number,
-                first_symbol: run.given,
-                first_sample: last_wanted,
-                samples_per_symbol: self.samples_per_symbol,
-                frequency_offset_hz: 0.0,
-                esn0_db: 0.0,
-                mapping: Mapping::Direct,
-                llr: Vec::new(),
-                events: Vec::new(),
-                end: true,
-            }),
-        }
-    }
-
-    /// Gives out decided symbols whose middle is not later than `last_wanted`.
-    fn give(
-        &self,
-        run: &mut Run,
-        pieces: &mut Vec<Decided>,
-        last_wanted: f64,
-        out: &mut Vec<SoftBlock>,
-    ) {
-        for mut piece in pieces.drain(..) {
-            let skip = run.skipped.saturating_sub(piece.first_symbol);
-            if skip >= piece.llr.len() {
-                continue;
-            }
-            piece.llr.drain(..skip);
-            let first_sample = piece.first_sample + skip as f64 * piece.samples_per_symbol;
-            let wanted = (last_wanted - first_sample) / piece.samples_per_symbol + 1.0;
-            if wanted < piece.llr.len() as f64 {
-                piece.llr.truncate(wanted.max(0.0) as usize);
-            }
-            if piece.llr.is_empty() {
-                continue;
-            }
-            for llr in &mut piece.llr {
-                if !llr.is_finite() {
-                    *llr = 0.0;
-                }
-            }
-            let count = piece.llr.len() as u64;
-            let end = run.given + count;
-            let events = piece.events.iter().filter_map(|e| cut(*e, run.skipped as u64, end));
-            out.push(SoftBlock {
-                run: run.number,
-                first_symbol: run.given,
-                first_sample,
-                samples_per_symbol: piece.samples_per_symbol,
-                frequency_offset_hz: piece.frequency * self.search.sample_rate_hz,
-                esn0_db: (10.0 * piece.esn0.max(1e-6).log10()) as f32,
-                mapping: Mapping::Direct,
-                llr: piece.llr,
-                events: events.collect(),
-                end: false,
-            });
-            run.given = end;
         }
     }
 
