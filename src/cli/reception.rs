@@ -26,10 +26,16 @@ const GUARD_HZ: f64 = 2_000.0;
 /// is not known.
 pub fn occupied(downlink: &Downlink) -> Option<Occupied> {
     let frequency_hz = downlink.frequency_hz?;
+    let parameters = &downlink.parameters;
+    // A root-raised-cosine pulse takes (1 + roll-off) / 2 of the symbol rate on either side.
+    let pulse = match parameters.roll_off {
+        Some(roll_off) if roll_off > 0.0 => 0.5 * (1.0 + roll_off.min(1.0)),
+        _ => 1.0,
+    };
     let width_hz = 2.0
         * (blind_search_hz(frequency_hz)
-            + downlink.parameters.symbol_rate_bd
-            + downlink.parameters.deviation_hz.unwrap_or(0.0).abs());
+            + pulse * parameters.symbol_rate_bd
+            + parameters.deviation_hz.unwrap_or(0.0).abs());
     Some(Occupied { frequency_hz, width_hz })
 }
 
