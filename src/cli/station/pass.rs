@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use tracing::Level;
 use tulpar::doppler::after;
 use tulpar::doppler::orbit::Orbit;
 use tulpar::doppler::sky::observe;
@@ -28,7 +29,7 @@ use super::rehearsal::SimulatedRadio;
 use super::sinks;
 use crate::cli::decode::Placement;
 use crate::cli::doppler::Aim;
-use crate::cli::{reception, record};
+use crate::cli::{log, reception, record};
 
 /// Pause between attempts to open a radio that is not there, s.
 const RETRY_S: f64 = 5.0;
@@ -165,9 +166,9 @@ impl Assignment {
             satellite.settings(self.task.radio).cloned().unwrap_or_default();
         let mut told = false;
         while !self.stop.load(Ordering::Relaxed) {
-            let say = self.say.clone();
             let name = radio.name.clone();
-            let speaker = move |line: &str| say(&format!("radio {name}: {line}"));
+            let speaker =
+                move |level, line: &str| log::say(level, &format!("radio {name}: {line}"));
             let opened = reception::open(&radio.device, settings.clone(), &self.stop, speaker);
             match opened {
                 Ok(source) => {
@@ -268,8 +269,7 @@ impl Assignment {
             }
         }
         session.pace = pace;
-        let say = self.say.clone();
-        session.on_sink_error = Arc::new(move |line| say(line));
+        session.on_sink_error = Arc::new(|line| log::say(Level::WARN, line));
         let summary = session.run()?;
         add_summary(report, &summary);
         let until = after(began, summary.signal_s.max(0.0));
@@ -279,7 +279,7 @@ impl Assignment {
 
     /// Says what went wrong, and keeps it for the report.
     fn fail(&self, report: &mut PassReport, line: String) {
-        (self.say)(&line);
+        log::say(Level::WARN, &line);
         report.failures.push(line);
     }
 
