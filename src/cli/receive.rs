@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tulpar::RequestError;
+use tulpar::runtime::Status;
 use tulpar::source::device::{DeviceUri, Gain, RadioSettings};
 use tulpar::source::{Anchor, Source};
 
@@ -128,8 +129,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let settings = said.settings(&uri, &decoding)?;
     let screen = Screen::live(arguments.output.quiet);
     let stop = output::stop_on_signal(&screen);
-    let status = Arc::default();
-    let _metrics = arguments.watch.serve(&status)?;
+    let status = Arc::<Status>::default();
+    let _metrics = arguments.watch.serve(vec![(String::new(), status.clone())])?;
     let source = reception::open(&uri, settings.clone(), &stop, log::say)?;
     let centre_frequency_hz = reception::centre_hz(&uri, &settings);
     let sample_rate_hz = source.info().sample_rate_hz;

@@ -1,10 +1,8 @@
 //! `--metrics`: what a monitoring system reads of a running session.
 
-use std::sync::Arc;
-
 use tulpar::RequestError;
-use tulpar::runtime::metrics_server::DEFAULT_ADDRESS;
-use tulpar::runtime::{MetricsServer, Status};
+use tulpar::runtime::MetricsServer;
+use tulpar::runtime::metrics_server::{DEFAULT_ADDRESS, Radios};
 
 /// Who may look.
 #[derive(clap::Args, Clone, Default)]
@@ -17,12 +15,12 @@ pub struct WatchArguments {
 }
 
 impl WatchArguments {
-    /// Serves what `status` says, if that is asked for, until it is dropped.
+    /// Serves what the radios' status says, if that is asked for, until it is dropped.
     ///
     /// # Errors
     /// The address cannot be listened at.
-    pub fn serve(&self, status: &Arc<Status>) -> Result<Option<MetricsServer>, RequestError> {
-        let server = self.metrics.as_deref().map(|text| MetricsServer::bind(text, status.clone()));
+    pub fn serve(&self, radios: Radios) -> Result<Option<MetricsServer>, RequestError> {
+        let server = self.metrics.as_deref().map(|text| MetricsServer::bind(text, radios));
         let server = server.transpose()?;
         if let Some(server) = &server {
             tracing::info!("metrics at http://{}/metrics", server.address());

@@ -52,23 +52,20 @@ impl Page {
             };
         }
     }
-
-    fn one(&mut self, kind: Kind, name: &str, help: &str, value: impl Into<Option<f64>>) {
-        let series: Vec<_> = value.into().map(|value| (String::new(), value)).into_iter().collect();
-        self.metric(kind, name, help, &series);
-    }
 }
 
-/// `{a="x",b="y"}`, with the values escaped.
-fn labels(pairs: &[(&str, &str)]) -> String {
-    let pairs: Vec<String> = pairs
+/// `{radio="x",a="y"}`, with the values escaped; nothing if there is no label.
+fn labels(radio: &str, pairs: &[(&str, &str)]) -> String {
+    let radio = (!radio.is_empty()).then_some(("radio", radio));
+    let pairs: Vec<String> = radio
         .iter()
+        .chain(pairs)
         .map(|(key, value)| {
             let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
             format!("{key}=\"{value}\"")
         })
         .collect();
-    format!("{{{}}}", pairs.join(","))
+    if pairs.is_empty() { String::new() } else { format!("{{{}}}", pairs.join(",")) }
 }
 
 /// How often a name was there, by what it belongs to and itself.
@@ -95,71 +92,97 @@ fn names(downlinks: &[DownlinkStatus]) -> Vec<(String, String)> {
     downlinks.iter().map(name).collect()
 }
 
+/// A status, and the name of the radio that it is of: empty if there is one and no name.
+pub type Named<'a> = (&'a str, &'a Snapshot);
+
+/// The series of all radios: every value with what is said of the radio and more labels.
+struct Series<'a>(&'a [Named<'a>]);
+
+impl Series<'_> {
+    /// One series a radio.
+    fn of_radios(&self, value: impl Fn(&Snapshot) -> Option<f64>) -> Vec<(String, f64)> {
+        let series = |(radio, shown): &Named<'_>| Some((labels(radio, &[]), value(shown)?));
+        self.0.iter().filter_map(series).collect()
+    }
+
+    /// One series a downlink.
+    fn of_downlinks(&self, value: impl Fn(&DownlinkStatus) -> Option<f64>) -> Vec<(String, f64)> {
+        self.0
+            .iter()
+            .flat_map(|(radio, shown)| {
+                let names = names(&shown.downlinks);
+                shown
+                    .downlinks
+                    .iter()
+                    .zip(names)
+                    .filter_map(|(downlink, (satellite, name))| {
+                        let pairs = [("satellite", satellite.as_str()), ("downlink", &name)];
+                        Some((labels(radio, &pairs), value(downlink)?))
+                    })
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// One series a sink.
+    fn of_sinks(&self, value: impl Fn(&SinkStatus) -> u64) -> Vec<(String, f64)> {
+        let mut series = Vec::new();
+        for (radio, shown) in self.0 {
+            let mut taken = Taken::new();
+            for sink in &shown.sinks {
+                let name = distinct(&mut taken, "", &sink.name);
+                series.push((labels(radio, &[("sink", &name)]), value(sink) as f64));
+            }
+        }
+        series
+    }
+}
+
 /// The page for `/metrics`.
-pub fn exposition(shown: &Snapshot) -> String {
+pub fn exposition(radios: &[Named<'_>]) -> String {
     use Kind::{Counter, Gauge};
     let mut page = Page(String::with_capacity(8192));
-    let version = labels(&[("version", env!("CARGO_PKG_VERSION"))]);
+    let all = Series(radios);
+    let version = labels("", &[("version", env!("CARGO_PKG_VERSION"))]);
     page.metric(Gauge, "build_info", "The program.", &[(version, 1.0)]);
-    let running = f64::from(u8::from(shown.running));
-    page.one(Gauge, "receiving", "1 while samples are received.", running);
-    let input = &shown.input;
-    page.one(Counter, "samples_total", "Samples read.", input.samples as f64);
-    let help = "Samples that the radio lost, or that were not received during outages.";
-    page.one(Counter, "samples_missing_total", help, input.missing as f64);
-    let help = "Samples that came too fast for a receiver.";
-    page.one(Counter, "samples_lost_total", help, input.lost as f64);
-    page.one(Gauge, "sample_rate_hertz", "Samples per second.", input.sample_rate_hz);
-    let measured = input.now.samples > 0;
-    let help = "Mean power of the samples; 0 is a carrier at full scale.";
-    page.one(Gauge, "level_dbfs", help, measured.then(|| input.now.dbfs()));
-    let help = "Share of the samples at full scale, 0 to 1.";
-    page.one(Gauge, "clipped_ratio", help, measured.then(|| input.now.clipped_share()));
-    if let Some(overhead) = &shown.overhead {
-        let help = "Elevation of the satellite.";
-        page.one(Gauge, "elevation_degrees", help, overhead.elevation_deg);
-        page.one(Gauge, "azimuth_degrees", "Azimuth of the satellite.", overhead.azimuth_deg);
-        let unix_s = |time: jiff::Timestamp| time.as_millisecond() as f64 / 1e3;
-        let help = "When the satellite rises next, seconds of 1970.";
-        page.one(Gauge, "rise_timestamp_seconds", help, overhead.rises.map(unix_s));
-        let help = "When the satellite sets, seconds of 1970.";
-        page.one(Gauge, "set_timestamp_seconds", help, overhead.sets.map(unix_s));
-    }
-    downlinks(&mut page, shown);
-    let mut taken = BTreeMap::new();
-    let sinks: Vec<String> = shown
-        .sinks
-        .iter()
-        .map(|sink| labels(&[("sink", &distinct(&mut taken, "", &sink.name))]))
-        .collect();
-    let sinks = |value: fn(&SinkStatus) -> u64| -> Vec<(String, f64)> {
-        let values = shown.sinks.iter().map(|sink| value(sink) as f64);
-        sinks.iter().cloned().zip(values).collect()
+    let mut each = |kind, name: &str, help: &str, value: &dyn Fn(&Snapshot) -> Option<f64>| {
+        page.metric(kind, name, help, &all.of_radios(value));
     };
-    let help = "Frames delivered.";
-    page.metric(Counter, "sink_delivered_total", help, &sinks(|sink| sink.delivered));
+    let help = "1 while samples are received.";
+    each(Gauge, "receiving", help, &|s| Some(f64::from(u8::from(s.running))));
+    each(Counter, "samples_total", "Samples read.", &|s| Some(s.input.samples as f64));
+    let help = "Samples that the radio lost, or that were not received during outages.";
+    each(Counter, "samples_missing_total", help, &|s| Some(s.input.missing as f64));
+    let help = "Samples that came too fast for a receiver.";
+    each(Counter, "samples_lost_total", help, &|s| Some(s.input.lost as f64));
+    each(Gauge, "sample_rate_hertz", "Samples per second.", &|s| Some(s.input.sample_rate_hz));
+    let measured = |s: &Snapshot| s.running && s.input.now.samples > 0;
+    let help = "Mean power of the samples; 0 is a carrier at full scale.";
+    each(Gauge, "level_dbfs", help, &|s| measured(s).then(|| s.input.now.dbfs()));
+    let help = "Share of the samples at full scale, 0 to 1.";
+    each(Gauge, "clipped_ratio", help, &|s| measured(s).then(|| s.input.now.clipped_share()));
+    let unix_s = |time: jiff::Timestamp| time.as_millisecond() as f64 / 1e3;
+    let help = "Elevation of the satellite.";
+    each(Gauge, "elevation_degrees", help, &|s| Some(s.overhead?.elevation_deg));
+    each(Gauge, "azimuth_degrees", "Azimuth of the satellite.", &|s| Some(s.overhead?.azimuth_deg));
+    let help = "When the satellite rises next, seconds of 1970.";
+    each(Gauge, "rise_timestamp_seconds", help, &|s| s.overhead?.rises.map(unix_s));
+    let help = "When the satellite sets, seconds of 1970.";
+    each(Gauge, "set_timestamp_seconds", help, &|s| s.overhead?.sets.map(unix_s));
+    downlinks(&mut page, &all);
+    let delivered = all.of_sinks(|sink| sink.delivered);
+    page.metric(Counter, "sink_delivered_total", "Frames delivered.", &delivered);
     let help = "Frames that could not be delivered.";
-    page.metric(Counter, "sink_failed_total", help, &sinks(|sink| sink.failed));
+    page.metric(Counter, "sink_failed_total", help, &all.of_sinks(|sink| sink.failed));
     page.0
 }
 
 /// The metrics of the downlinks.
-fn downlinks(page: &mut Page, shown: &Snapshot) {
+fn downlinks(page: &mut Page, all: &Series<'_>) {
     use Kind::{Counter, Gauge};
-    let names = names(&shown.downlinks);
-    let label = |index: usize, more: &[(&str, &str)]| {
-        let (satellite, downlink) = &names[index];
-        labels(&[&[("satellite", satellite.as_str()), ("downlink", downlink)], more].concat())
-    };
     let mut each =
         |kind, name: &str, help: &str, value: &dyn Fn(&DownlinkStatus) -> Option<f64>| {
-            let series: Vec<(String, f64)> = shown
-                .downlinks
-                .iter()
-                .enumerate()
-                .filter_map(|(index, downlink)| Some((label(index, &[]), value(downlink)?)))
-                .collect();
-            page.metric(kind, name, help, &series);
+            page.metric(kind, name, help, &all.of_downlinks(value));
         };
     each(Counter, "frames_total", "Frames received.", &|d| Some(d.frames as f64));
     let help = "Frames that are likely right and were left out.";
@@ -180,14 +203,11 @@ fn downlinks(page: &mut Page, shown: &Snapshot) {
     each(Gauge, "last_frame_esn0_db", help, &|d| Some(f64::from(d.last_frame?.esn0_db)));
     let help = "Carrier of the last frame against where it was looked for.";
     each(Gauge, "last_frame_offset_hertz", help, &|d| Some(d.last_frame?.frequency_offset_hz));
-    let mut rejected = Vec::new();
-    for (index, downlink) in shown.downlinks.iter().enumerate() {
-        for (why, word) in Reject::ALL.iter().zip(["length", "header", "check", "uncorrectable"]) {
-            let count = downlink.counts().rejected(*why) as f64;
-            rejected.push((label(index, &[("reason", word)]), count));
-        }
+    for (why, word) in Reject::ALL.iter().zip(["length", "header", "check", "uncorrectable"]) {
+        let name = format!("rejected_{word}_total");
+        let help = "Candidates for frames that were none, for this reason.";
+        each(Counter, &name, help, &|d| Some(d.counts().rejected(*why) as f64));
     }
-    page.metric(Counter, "rejected_total", "Candidates for frames that were none.", &rejected);
 }
 
 /// Whether all is well.
@@ -207,36 +227,47 @@ impl Health {
 }
 
 /// The answer to `/healthz` at an instant. While nothing is to be received all is well.
-pub fn health(shown: &Snapshot, now: Instant) -> Health {
+pub fn health(radios: &[Named<'_>], now: Instant) -> Health {
     let mut reasons = Vec::new();
-    let ago = |then: Instant| now.saturating_duration_since(then);
-    if shown.running {
-        let begun = shown.began.map_or(Duration::ZERO, ago);
-        match shown.input.heard.map(ago) {
-            None if begun > FIRST_PATIENCE => reasons.push("no samples have come yet".to_owned()),
-            Some(quiet) if quiet > PATIENCE => {
-                reasons.push(format!("no samples for {} s", quiet.as_secs()));
-            }
-            None => {}
-            Some(_) => {
-                for (downlink, (_, name)) in shown.downlinks.iter().zip(names(&shown.downlinks)) {
-                    let worked = downlink.worked.map_or(begun, ago);
-                    if downlink.active && worked > PATIENCE {
-                        let seconds = worked.as_secs();
-                        reasons.push(format!("{name}: no progress for {seconds} s"));
-                    }
-                }
-            }
-        }
-        let failing = shown.sinks.iter().filter(|sink| sink.failing);
-        reasons.extend(failing.map(|sink| format!("{}: frames are not delivered", sink.name)));
+    for (radio, shown) in radios {
+        let of = if radio.is_empty() { String::new() } else { format!("radio {radio}: ") };
+        reasons.extend(complaints(shown, now).into_iter().map(|reason| of.clone() + &reason));
     }
-    let status = match (reasons.is_empty(), shown.running) {
+    let running = radios.iter().any(|(_, shown)| shown.running);
+    let status = match (reasons.is_empty(), running) {
         (false, _) => "failing",
         (true, true) => "receiving",
         (true, false) => "idle",
     };
     Health { status, reasons }
+}
+
+/// What is not well with one radio's session.
+fn complaints(shown: &Snapshot, now: Instant) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if !shown.running {
+        return reasons;
+    }
+    let ago = |then: Instant| now.saturating_duration_since(then);
+    let begun = shown.began.map_or(Duration::ZERO, ago);
+    match shown.input.heard.map(ago) {
+        None if begun > FIRST_PATIENCE => reasons.push("no samples have come yet".to_owned()),
+        Some(quiet) if quiet > PATIENCE => {
+            reasons.push(format!("no samples for {} s", quiet.as_secs()));
+        }
+        None => {}
+        Some(_) => {
+            for (downlink, (_, name)) in shown.downlinks.iter().zip(names(&shown.downlinks)) {
+                let worked = downlink.worked.map_or(begun, ago);
+                if downlink.active && worked > PATIENCE {
+                    reasons.push(format!("{name}: no progress for {} s", worked.as_secs()));
+                }
+            }
+        }
+    }
+    let failing = shown.sinks.iter().filter(|sink| sink.failing);
+    reasons.extend(failing.map(|sink| format!("{}: frames are not delivered", sink.name)));
+    reasons
 }
 
 #[cfg(test)]
@@ -276,7 +307,7 @@ mod tests {
 
     #[test]
     fn the_page_is_one_that_prometheus_reads() {
-        let page = exposition(&shown());
+        let page = exposition(&[("", &shown())]);
         for line in [
             "# HELP tulpar_samples_total Samples read.",
             "# TYPE tulpar_samples_total counter",
@@ -305,7 +336,12 @@ mod tests {
             }
         }
         assert!(page.ends_with('\n'));
-        let nothing = exposition(&Snapshot::default());
+        let two = exposition(&[("uhf", &shown()), ("s", &shown())]);
+        assert!(two.contains(
+            "tulpar_samples_total{radio=\"uhf\"} 12345\ntulpar_samples_total{radio=\"s\"}"
+        ));
+        assert_eq!(two.matches("# TYPE tulpar_frames_total").count(), 1);
+        let nothing = exposition(&[("", &Snapshot::default())]);
         assert!(nothing.contains("tulpar_receiving 0\n") && !nothing.contains("level"));
     }
 
@@ -315,20 +351,26 @@ mod tests {
         let after = |seconds: u64| began + Duration::from_secs(seconds);
         let mut shown = shown();
         shown.began = Some(began);
-        assert!(health(&shown, after(10)).is_well());
-        assert_eq!(health(&shown, after(20)).reasons, ["no samples have come yet"]);
+        assert!(health(&[("", &shown)], after(10)).is_well());
+        assert_eq!(health(&[("", &shown)], after(20)).reasons, ["no samples have come yet"]);
         shown.input.heard = Some(after(20));
         shown.downlinks[0].worked = Some(after(20));
-        assert_eq!(health(&shown, after(21)).reasons, ["9k6 (2): no progress for 21 s"]);
+        assert_eq!(health(&[("", &shown)], after(21)).reasons, ["9k6 (2): no progress for 21 s"]);
         shown.downlinks[1].worked = Some(after(20));
-        assert_eq!(health(&shown, after(21)).status, "receiving");
+        assert_eq!(health(&[("", &shown)], after(21)).status, "receiving");
         shown.sinks[0].failing = true;
-        let failing = health(&shown, after(30));
+        let failing = health(&[("", &shown)], after(30));
         assert_eq!(failing.status, "failing");
         assert_eq!(failing.reasons.len(), 2);
         assert!(failing.reasons[0].contains("no samples for 10 s"));
         assert!(failing.reasons[1].contains("udp 127.0.0.1:5000"));
+        assert!(
+            health(&[("uhf", &shown)], after(30)).reasons[0].starts_with("radio uhf: no samples")
+        );
         shown.running = false;
-        assert_eq!(health(&shown, after(1000)), Health { status: "idle", reasons: Vec::new() });
+        assert_eq!(
+            health(&[("", &shown)], after(1000)),
+            Health { status: "idle", reasons: Vec::new() }
+        );
     }
 }

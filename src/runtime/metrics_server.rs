@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::guard;
 use super::metrics::{exposition, health};
-use super::status::Status;
+use super::status::{Snapshot, Status};
 use crate::error::RequestError;
 
 /// Where it listens unless told otherwise: this computer alone can ask.
@@ -29,6 +29,9 @@ const MOST_BYTES: usize = 8192;
 /// How often the listener looks for new clients and for the end.
 const ACCEPT_INTERVAL: Duration = Duration::from_millis(25);
 
+/// What is told of: radios by their names.
+pub type Radios = Vec<(String, Arc<Status>)>;
+
 /// Answers until it is dropped.
 #[derive(Debug)]
 pub struct MetricsServer {
@@ -38,11 +41,12 @@ pub struct MetricsServer {
 }
 
 impl MetricsServer {
-    /// Listens at `ADDRESS:PORT`, or at a port of this computer, and tells what `status` says.
+    /// Listens at `ADDRESS:PORT`, or at a port of this computer, and tells what the status of every
+    /// radio says. A radio that is alone may have an empty name.
     ///
     /// # Errors
     /// It is no address, or cannot be listened at.
-    pub fn bind(text: &str, status: Arc<Status>) -> Result<Self, RequestError> {
+    pub fn bind(text: &str, radios: Radios) -> Result<Self, RequestError> {
         let subject = || format!("--metrics {text}");
         let local = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
         let wanted =
@@ -66,7 +70,7 @@ impl MetricsServer {
         let stopped = stop.clone();
         let thread = std::thread::Builder::new()
             .name("metrics".into())
-            .spawn(move || accept(&listener, &status, &stopped))
+            .spawn(move || accept(&listener, &Arc::new(radios), &stopped))
             .map_err(refused)?;
         Ok(Self { address, stop, thread: Some(thread) })
     }
@@ -86,7 +90,7 @@ impl Drop for MetricsServer {
     }
 }
 
-fn accept(listener: &TcpListener, status: &Arc<Status>, stop: &AtomicBool) {
+fn accept(listener: &TcpListener, radios: &Arc<Radios>, stop: &AtomicBool) {
     let serving = Arc::new(AtomicUsize::new(0));
     while !stop.load(Ordering::Relaxed) {
         let Ok((client, _)) = listener.accept() else {
@@ -98,9 +102,9 @@ fn accept(listener: &TcpListener, status: &Arc<Status>, stop: &AtomicBool) {
             continue;
         }
         serving.fetch_add(1, Ordering::Relaxed);
-        let (status, count) = (status.clone(), serving.clone());
+        let (radios, count) = (radios.clone(), serving.clone());
         let spawned = std::thread::Builder::new().name("metrics client".into()).spawn(move || {
-            let _ = guard(|| serve(client, &status));
+            let _ = guard(|| serve(client, &radios));
             count.fetch_sub(1, Ordering::Relaxed);
         });
         if spawned.is_err() {
@@ -110,17 +114,20 @@ fn accept(listener: &TcpListener, status: &Arc<Status>, stop: &AtomicBool) {
 }
 
 /// One request, one answer.
-fn serve(mut client: TcpStream, status: &Status) -> io::Result<()> {
+fn serve(mut client: TcpStream, radios: &Radios) -> io::Result<()> {
     client.set_nonblocking(false)?;
     let Some(head) = request(&mut client)? else { return Ok(()) };
     let mut words = head.split(|byte| *byte == b' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let shown = radios.iter().map(|(name, status)| (name.as_str(), status.snapshot()));
+    let shown: Vec<(&str, Snapshot)> = shown.collect();
+    let shown: Vec<_> = shown.iter().map(|(name, shown)| (*name, shown)).collect();
     let (text, json) = ("text/plain; version=0.0.4; charset=utf-8", "application/json");
     let (code, kind, body) = match (method, path) {
-        (b"GET" | b"HEAD", b"/metrics") => ("200 OK", text, exposition(&status.snapshot())),
+        (b"GET" | b"HEAD", b"/metrics") => ("200 OK", text, exposition(&shown)),
         (b"GET" | b"HEAD", b"/healthz") => {
-            let health = health(&status.snapshot(), Instant::now());
+            let health = health(&shown, Instant::now());
             let code = if health.is_well() { "200 OK" } else { "503 Service Unavailable" };
             (code, json, serde_json::to_string(&health).unwrap_or_default() + "\n")
         }
@@ -175,6 +182,10 @@ fn request(client: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
 mod tests {
     use super::*;
 
+    fn one() -> Radios {
+        vec![(String::new(), Arc::default())]
+    }
+
     fn ask(server: &MetricsServer, request: &[u8]) -> String {
         let mut client = TcpStream::connect(server.address()).unwrap();
         client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -187,7 +198,7 @@ mod tests {
 
     #[test]
     fn it_answers_what_it_knows_and_refuses_the_rest() {
-        let server = MetricsServer::bind("127.0.0.1:0", Arc::default()).unwrap();
+        let server = MetricsServer::bind("127.0.0.1:0", one()).unwrap();
         let answer = ask(&server, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 200 OK") && head.contains("version=0.0.4"));
@@ -205,17 +216,17 @@ mod tests {
             assert!(ask(&server, request).starts_with(&format!("HTTP/1.1 {code}")), "{request:?}");
         }
         for wrong in ["", "localhost:x", "99999", "1.2.3.4"] {
-            let error = MetricsServer::bind(wrong, Arc::default()).unwrap_err();
+            let error = MetricsServer::bind(wrong, one()).unwrap_err();
             assert!(error.subject.starts_with("--metrics"), "{error}");
         }
         let taken = server.address().to_string();
-        let error = MetricsServer::bind(&taken, Arc::default()).unwrap_err();
+        let error = MetricsServer::bind(&taken, one()).unwrap_err();
         assert!(error.wrong.contains("another program"), "{error}");
     }
 
     #[test]
     fn slow_and_hostile_clients_hold_nobody_up() {
-        let server = MetricsServer::bind("0", Arc::default()).unwrap();
+        let server = MetricsServer::bind("0", one()).unwrap();
         // Some that say nothing, one that never ends, one that does not read.
         let idle: Vec<TcpStream> =
             (0..8).map(|_| TcpStream::connect(server.address()).unwrap()).collect();

@@ -326,9 +326,13 @@ impl Status {
         }
     }
 
-    /// The session has ended.
+    /// The session has ended. Sinks of earlier ones are forgotten: files have a name each.
     pub(super) fn end(&self) {
         let mut board = self.lock();
+        let board = &mut *board;
+        let kept = std::mem::take(&mut board.sinks);
+        let mut index = 0..;
+        board.shown.sinks.retain(|_| index.next().is_some_and(|index| kept.contains(&index)));
         board.shown.running = false;
         board.shown.downlinks.iter_mut().for_each(|downlink| downlink.active = false);
     }

@@ -269,6 +269,7 @@ impl Assignment {
             }
         }
         session.pace = pace;
+        session.status = self.prepared.statuses[radio].clone();
         session.on_sink_error = Arc::new(|line| log::say(Level::WARN, line));
         let summary = session.run()?;
         add_summary(report, &summary);
