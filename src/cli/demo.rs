@@ -117,7 +117,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         let sent = sent.lock().unwrap_or_else(PoisonError::into_inner).len();
         screen.say(&format!("{} of {sent} frames sent were received", summary.frames));
     }
-    Ok(output::conclude(&summary, &screen, arguments.output.quiet))
+    Ok(output::conclude(&summary, &screen, arguments.output.quiet, false))
 }
 
 /// A simulator that leaves the list of what it sent behind when it ends.

@@ -7,6 +7,7 @@ mod doppler;
 mod fetch;
 mod heard;
 mod identify;
+mod log;
 mod modes;
 mod numbers;
 mod output;
@@ -21,8 +22,8 @@ mod simulate;
 mod sky;
 mod station;
 mod status_line;
+mod watch;
 
-use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -42,6 +43,8 @@ const EXIT_REQUEST: u8 = 2;
 struct Arguments {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    log: log::LogArguments,
 }
 
 #[derive(Subcommand)]
@@ -78,17 +81,20 @@ enum Outcome {
 
 /// Parses the command line, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TULPAR_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error,soapysdr=off"));
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
     // Panics are contained where they happen and reported as errors; nobody reads a backtrace.
     std::panic::set_hook(Box::new(|info| tracing::debug!("{info}")));
 
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => return usage(&error),
+        Err(error) => {
+            let _ = log::start(&log::LogArguments::default());
+            return usage(&error);
+        }
     };
+    if let Err(error) = log::start(&arguments.log) {
+        tracing::error!("{error}");
+        return ExitCode::from(EXIT_REQUEST);
+    }
     let outcome = catch_unwind(AssertUnwindSafe(|| match arguments.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
@@ -109,21 +115,20 @@ pub fn main() -> ExitCode {
             if error.downcast_ref::<std::io::Error>().is_some_and(is_broken_pipe) {
                 return ExitCode::from(EXIT_OK);
             }
-            complain(&format!("{error:#}"));
+            tracing::error!("{error:#}");
             let request = error.downcast_ref::<RequestError>().is_some();
             ExitCode::from(if request { EXIT_REQUEST } else { EXIT_FAILED })
         }
         Err(_) => {
-            complain("internal error; run again with TULPAR_LOG=debug and report what it says");
+            tracing::error!("internal error; run again with --log debug and report what it says");
             ExitCode::from(EXIT_FAILED)
         }
     }
 }
 
-/// Says one line on standard error; if nobody can hear it, so be it.
+/// Says one line on standard error.
 fn complain(text: &str) {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let _ = writeln!(std::io::stderr(), "tulpar: {line}");
+    tracing::warn!("{text}");
 }
 
 fn is_broken_pipe(error: &std::io::Error) -> bool {
@@ -150,10 +155,8 @@ fn usage(error: &clap::Error) -> ExitCode {
                 .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
                 .collect();
             let said = said.join(" ");
-            complain(&format!(
-                "{}; see --help",
-                said.trim_start_matches("error: ").trim_end_matches('.')
-            ));
+            let said = said.trim_start_matches("error: ").trim_end_matches('.');
+            tracing::error!("{said}; see --help");
             ExitCode::from(EXIT_REQUEST)
         }
     }

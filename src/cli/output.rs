@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use tulpar::RequestError;
 use tulpar::catalogue::flowgraph_file::SinkRequest;
 use tulpar::doppler::lookout::Lookout;
 use tulpar::framing::Reject;
+use tulpar::receiver::diagnosis::Diagnosis;
 use tulpar::runtime::status::Snapshot;
 use tulpar::runtime::{Session, Summary};
 use tulpar::sink::Sink;
@@ -20,7 +21,7 @@ use tulpar::sink::text::TextSink;
 use tulpar::sink::udp::UdpSink;
 use tulpar::source::SourceInfo;
 
-use super::{Outcome, complain, status_line};
+use super::{Outcome, log, status_line};
 
 /// How often the bar is painted.
 const PAINTED: Duration = Duration::from_millis(100);
@@ -117,6 +118,7 @@ fn printed(json: bool, screen: &Screen) -> Box<dyn Sink> {
 #[derive(Clone)]
 pub struct Screen {
     bar: ProgressBar,
+    quiet: bool,
 }
 
 impl Screen {
@@ -145,14 +147,15 @@ impl Screen {
                 ProgressStyle::with_template(template)
                     .unwrap_or_else(|_| ProgressStyle::default_bar()),
             );
+            log::stay_above(&bar);
             bar
         };
-        Self { bar }
+        Self { bar, quiet }
     }
 
-    /// Prints one line on standard error, above the bar.
+    /// Says one line on standard error, above the bar.
     pub fn say(&self, line: &str) {
-        self.bar.suspend(|| complain(line));
+        tracing::info!("{line}");
     }
 
     /// Standard output, above the bar.
@@ -210,8 +213,12 @@ pub fn run_live(
     screen: &Screen,
     mut lookout: Option<Lookout>,
 ) -> anyhow::Result<Summary> {
-    let status = session.status.clone();
+    let (status, speaker) = (session.status.clone(), screen.clone());
+    let mut reporter = status_line::Reporter::default();
     run_with(session, screen, move |shown| {
+        if let Some(line) = reporter.report(shown, Instant::now()).filter(|_| !speaker.quiet) {
+            tracing::warn!("{line}");
+        }
         let now = Timestamp::now();
         let overhead = lookout.as_mut().and_then(|lookout| lookout.at(now));
         status.set_overhead(overhead);
@@ -226,8 +233,7 @@ fn run_with(
     mut line: impl FnMut(&Snapshot) -> String + Send + 'static,
 ) -> anyhow::Result<Summary> {
     let status = session.status.clone();
-    let speaker = screen.clone();
-    session.on_sink_error = Arc::new(move |text| speaker.say(text));
+    session.on_sink_error = Arc::new(|text| tracing::warn!("{text}"));
     let (ended, end) = crossbeam_channel::bounded::<()>(0);
     let bar = screen.bar.clone();
     let painter = std::thread::Builder::new().name("status".into()).spawn(move || {
@@ -246,17 +252,23 @@ fn run_with(
 }
 
 /// Says what became of a session, and whether all of it went well.
-pub fn conclude(summary: &Summary, screen: &Screen, quiet: bool) -> Outcome {
+/// `live`: there is a radio that could be set otherwise.
+pub fn conclude(summary: &Summary, screen: &Screen, quiet: bool, live: bool) -> Outcome {
     if let Some(text) = &summary.source_failure {
-        screen.say(&format!("reading stopped early: {text}"));
+        tracing::error!("reading stopped early: {text}");
     }
     for downlink in &summary.downlinks {
         if let Some(text) = &downlink.failure {
-            screen.say(&format!("a downlink stopped early: {text}"));
+            tracing::error!("a downlink stopped early: {text}");
         }
     }
     if !quiet {
         screen.say(&summary_line(summary));
+        let seen = summary.downlinks.iter().map(|downlink| summary.diagnosis(downlink));
+        let farthest = seen.max_by_key(Diagnosis::progress);
+        if let Some(farthest) = farthest.filter(|_| summary.frames == 0) {
+            screen.say(&format!("{}; {}", farthest.seen(), farthest.advice(live)));
+        }
     }
     if summary.is_clean() { Outcome::Done } else { Outcome::Failed }
 }
@@ -307,13 +319,6 @@ fn summary_line(summary: &Summary) -> String {
     }
     if summary.behind_s > 0.1 {
         line += &format!("; was up to {:.2} s behind real time", summary.behind_s);
-    }
-    if summary.frames == 0 {
-        let runs: u64 = summary.downlinks.iter().map(|d| d.counts.runs).sum();
-        line += match runs {
-            0 => "; no signal was found",
-            _ => "; signals were found, but no valid frame in them",
-        };
     }
     line
 }

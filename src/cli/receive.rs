@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tulpar::RequestError;
+use tulpar::runtime::Status;
 use tulpar::source::device::{DeviceUri, Gain, RadioSettings};
 use tulpar::source::{Anchor, Source};
 
 use super::Outcome;
 use super::decode::{Decoding, ModeArguments, Placement};
 use super::doppler::{self, DopplerArguments};
+use super::log;
 use super::numbers;
 use super::output::{self, OutputArguments, Screen};
 use super::reception;
 use super::record::{self, RecordArguments};
 use super::replay::Reach;
+use super::watch::WatchArguments;
 
 /// Receive live.
 #[derive(clap::Args)]
@@ -29,6 +32,8 @@ pub struct Arguments {
     radio: RadioArguments,
     #[command(flatten)]
     record: RecordArguments,
+    #[command(flatten)]
+    watch: WatchArguments,
     #[command(flatten)]
     output: OutputArguments,
 }
@@ -124,8 +129,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let settings = said.settings(&uri, &decoding)?;
     let screen = Screen::live(arguments.output.quiet);
     let stop = output::stop_on_signal(&screen);
-    let speaker = screen.clone();
-    let source = reception::open(&uri, settings.clone(), &stop, move |line| speaker.say(line))?;
+    let status = Arc::<Status>::default();
+    let _metrics = arguments.watch.serve(vec![(String::new(), status.clone())])?;
+    let source = reception::open(&uri, settings.clone(), &stop, log::say)?;
     let centre_frequency_hz = reception::centre_hz(&uri, &settings);
     let sample_rate_hz = source.info().sample_rate_hz;
     let now = Anchor { sample: 0, time: Some(Timestamp::now()), centre_frequency_hz };
@@ -156,6 +162,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     if let Some(duration_s) = said.duration {
         stop_after(duration_s, session.stop.clone())?;
     }
+    session.status = status;
     let summary = output::run_live(session, &screen, placement.aim.lookout())?;
     if !quiet {
         for fit in summary.downlinks.iter().filter_map(|downlink| downlink.fit) {
@@ -163,7 +170,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         }
         summary.recorder.iter().for_each(|report| screen.say(&record::said(report)));
     }
-    Ok(output::conclude(&summary, &screen, quiet))
+    Ok(output::conclude(&summary, &screen, quiet, true))
 }
 
 fn listening(

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use tracing::Level;
 use tulpar::RequestError;
 use tulpar::doppler::blind_search_hz;
 use tulpar::receiver::Downlink;
@@ -95,7 +96,7 @@ fn rate_and_centre(
     }))
 }
 
-/// Opens the radio; `say` is told what becomes of it later.
+/// Opens the radio; `say` is told what becomes of it later, and how grave it is.
 ///
 /// # Errors
 /// It cannot be opened: a [`RequestError`] if it never will, as it is asked for.
@@ -103,19 +104,19 @@ pub fn open(
     uri: &DeviceUri,
     settings: RadioSettings,
     stop: &Arc<AtomicBool>,
-    say: impl Fn(&str) + Send + 'static,
+    say: impl Fn(Level, &str) + Send + 'static,
 ) -> anyhow::Result<Reopening> {
     let name = uri.to_string();
-    let on_event = Box::new(move |event: ReopenEvent| {
-        say(&match event {
-            ReopenEvent::Lost { why } => format!("{why}; trying to open it again"),
-            ReopenEvent::StillLost { why, .. } => why,
-            ReopenEvent::Back { after, lost_samples } => format!(
-                "{name} is back after {:.1} s; {lost_samples} samples are missing",
-                after.as_secs_f64()
-            ),
-            ReopenEvent::GivenUp { why } => format!("{why}; giving it up"),
-        });
+    let on_event = Box::new(move |event: ReopenEvent| match event {
+        ReopenEvent::Lost { why } => say(Level::WARN, &format!("{why}; trying to open it again")),
+        ReopenEvent::StillLost { why, .. } => say(Level::WARN, &why),
+        ReopenEvent::Back { after, lost_samples } => {
+            let after_s = after.as_secs_f64();
+            let line =
+                format!("{name} is back after {after_s:.1} s; {lost_samples} samples are missing");
+            say(Level::INFO, &line);
+        }
+        ReopenEvent::GivenUp { why } => say(Level::ERROR, &format!("{why}; giving it up")),
     });
     match Reopening::device(uri, settings, stop.clone(), on_event) {
         Ok(source) => Ok(source),

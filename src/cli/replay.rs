@@ -170,5 +170,5 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
             ));
         }
     }
-    Ok(output::conclude(&summary, &screen, quiet))
+    Ok(output::conclude(&summary, &screen, quiet, false))
 }

@@ -22,6 +22,7 @@ use self::pass::Say;
 use self::preparation::Prepared;
 use self::watch::{Extent, Watch};
 use super::output::{self, Screen};
+use super::watch::WatchArguments;
 use super::{Outcome, complain, numbers};
 
 /// Hours of a plan that is printed, if they are not said.
@@ -54,6 +55,8 @@ pub struct Arguments {
     /// First instant of a plan or a rehearsal, UTC; now if not given
     #[arg(long, value_name = "RFC3339", value_parser = numbers::instant)]
     start: Option<Timestamp>,
+    #[command(flatten)]
+    watch: WatchArguments,
 }
 
 /// What a pass leaves.
@@ -106,6 +109,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     }
     let screen = Screen::live(true);
     let stop = output::stop_on_signal(&screen);
+    let radios = prepared.file.radios.iter().map(|radio| radio.name.clone());
+    let radios = radios.zip(prepared.statuses.iter().cloned()).collect();
+    let _metrics = arguments.watch.serve(radios)?;
     let speaker = screen.clone();
     let say: Say = Arc::new(move |line| speaker.say(line));
     prepared.notes.iter().chain(&notes).for_each(|note| say(note));

@@ -1,7 +1,10 @@
 //! The line at the bottom of a terminal while samples come in.
 
+use std::time::{Duration, Instant};
+
 use jiff::Timestamp;
 use tulpar::doppler::lookout::Overhead;
+use tulpar::receiver::diagnosis::{Diagnosis, diagnose};
 use tulpar::runtime::status::Snapshot;
 
 /// From this share of clipped samples on they are shown, and from the next on in words.
@@ -48,6 +51,52 @@ pub fn frames(shown: &Snapshot) -> String {
     line
 }
 
+/// Says once in a while why nothing is decoded.
+#[derive(Default)]
+pub struct Reporter {
+    /// When it looked last, and what it saw then.
+    before: Option<(Instant, Snapshot)>,
+    /// What was said last, and when.
+    said: Option<(&'static str, Instant)>,
+}
+
+/// How often it looks.
+const LOOK: Duration = Duration::from_secs(60);
+/// The same thing is not said more often.
+const REPEAT: Duration = Duration::from_secs(600);
+
+impl Reporter {
+    /// What there is to say, if there is something.
+    pub fn report(&mut self, shown: &Snapshot, now: Instant) -> Option<String> {
+        let Some((looked, before)) = &self.before else {
+            self.before = Some((now, shown.clone()));
+            return None;
+        };
+        if now.saturating_duration_since(*looked) < LOOK {
+            return None;
+        }
+        let seen =
+            shown.evidence_since(before).iter().map(diagnose).max_by_key(Diagnosis::progress);
+        self.before = Some((now, shown.clone()));
+        let seen = seen?;
+        // What is below the horizon cannot be heard.
+        let down = shown.overhead.is_some_and(|overhead| overhead.elevation_deg < 0.0);
+        let of_the_radio = seen.progress() <= Diagnosis::Clipping { share: 0.0 }.progress();
+        if seen == Diagnosis::Frames || down && !of_the_radio {
+            self.said = None;
+            return None;
+        }
+        let old = |(word, when): (&str, Instant)| {
+            word == seen.word() && now.saturating_duration_since(when) < REPEAT
+        };
+        if self.said.is_some_and(old) {
+            return None;
+        }
+        self.said = Some((seen.word(), now));
+        Some(format!("no frames in the last minute: {}; {}", seen.seen(), seen.advice(true)))
+    }
+}
+
 /// Time to the next pass, or to the end of this one.
 fn until(overhead: &Overhead, now: Timestamp) -> Option<String> {
     let (what, time) = match (overhead.sets, overhead.rises) {
@@ -66,11 +115,44 @@ fn until(overhead: &Overhead, now: Timestamp) -> Option<String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
-    use std::time::Instant;
+    use std::sync::Arc;
 
     use tulpar::dsp::level::Level;
+    use tulpar::runtime::status::DownlinkStatus;
 
     use super::*;
+
+    #[test]
+    fn what_is_wrong_is_said_once_and_again_when_it_changes() {
+        let mut shown = Snapshot::default();
+        let began = Instant::now();
+        let mut reporter = Reporter::default();
+        let mut said = Vec::new();
+        // No downlink, nothing to say.
+        for minute in 0..3u32 {
+            assert_eq!(reporter.report(&shown, began + minute * LOOK), None);
+        }
+        shown.downlinks.push(DownlinkStatus::new(Arc::default(), Some(437.5e6)));
+        for minute in 3..30u32 {
+            shown.input.samples += u64::from(minute >= 5);
+            shown.input.total.add(&Level {
+                samples: 1000,
+                energy: 1.0,
+                clipped: if minute > 25 { 500 } else { 0 },
+            });
+            // Nothing is up for a while.
+            let elevation_deg = if minute == 20 { -1.0 } else { 10.0 };
+            shown.overhead =
+                Some(Overhead { azimuth_deg: 0.0, elevation_deg, rises: None, sets: None });
+            let line = reporter.report(&shown, began + minute * LOOK);
+            said.extend(line.map(|line| (minute, line)));
+        }
+        let minutes: Vec<u32> = said.iter().map(|(minute, _)| *minute).collect();
+        assert_eq!(minutes, [3, 5, 15, 21, 26], "{said:?}");
+        assert!(said[0].1.contains("no samples come; check that the radio"));
+        assert!(said[1].1.contains("in the last minute: no signal was found; check antenna"));
+        assert!(said[4].1.contains("50.0 % of the samples are at full scale; lower --gain"));
+    }
 
     #[test]
     fn a_line_says_what_is_known_and_nothing_else() {

@@ -112,6 +112,9 @@ pub struct Found {
     pub log_odds: Option<f32>,
 }
 
+/// So many flags in a row are a fill.
+const FILL_FLAGS: u32 = 3;
+
 /// What came out, in order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outcome {
@@ -119,6 +122,8 @@ pub struct Outcome {
     pub found: Vec<Found>,
     /// Stretches between flags that gave none. [`None`]: the content was refused.
     pub faults: Vec<Option<Fault>>,
+    /// Fills: so many flags in a row as noise does not make.
+    pub fills: u64,
 }
 
 /// What speaks for a content, besides a right FCS.
@@ -200,6 +205,9 @@ pub struct RepairingDeframer {
     sum: f64,
     base: u64,
     latest: Option<LatestFlag>,
+    /// First bit of the last flag, and how many there were in a row.
+    last_flag: Option<u64>,
+    in_row: u32,
     /// A frame was accepted at this bit.
     accepted_at: u64,
     openers: VecDeque<Opener>,
@@ -240,6 +248,8 @@ impl RepairingDeframer {
             sum: 0.0,
             base: 0,
             latest: None,
+            last_flag: None,
+            in_row: 0,
             accepted_at: 0,
             openers: VecDeque::new(),
             work: MAX_WORK,
@@ -306,6 +316,10 @@ impl RepairingDeframer {
             out.found.push(found);
         }
         if let Some(first_bit) = self.hdlc.flag_bit() {
+            let follows = self.last_flag.is_some_and(|last| first_bit <= last + 8);
+            self.last_flag = Some(first_bit);
+            self.in_row = if follows { self.in_row.saturating_add(1) } else { 1 };
+            out.fills += u64::from(self.in_row == FILL_FLAGS);
             self.flag(first_bit, position, out);
         } else if self
             .openers

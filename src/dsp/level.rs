@@ -45,6 +45,17 @@ impl Level {
         self.clipped += other.clipped;
     }
 
+    /// What was measured since it was as in `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Level) -> Self {
+        Self {
+            samples: self.samples.saturating_sub(earlier.samples),
+            // Sums of floats may differ by a rounding.
+            energy: (self.energy - earlier.energy).max(0.0),
+            clipped: self.clipped.saturating_sub(earlier.clipped),
+        }
+    }
+
     /// Mean power in dBFS; minus infinity for silence and for no samples at all.
     pub fn dbfs(&self) -> f64 {
         10.0 * (self.energy / self.samples.max(1) as f64).log10()

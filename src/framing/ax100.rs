@@ -344,10 +344,12 @@ impl Ax100Deframer {
             match self.try_candidate(&mut candidate, end) {
                 Some(Ok(frame)) => {
                     self.masked_until = frame.end_symbol;
+                    out.sync_word();
                     out.frames.push(frame);
                 }
                 Some(Err(why)) => {
                     if candidate.correlation.abs() >= SURE_SYNC {
+                        out.sync_word();
                         out.reject(why);
                     }
                 }

@@ -159,6 +159,7 @@ struct Ax25Deframer {
 
 impl Ax25Deframer {
     fn hand_on(&mut self, out: &mut Deframed) {
+        out.sync_words += std::mem::take(&mut self.outcome.fills);
         for fault in self.outcome.faults.drain(..) {
             out.reject(match fault {
                 Some(Fault::Length) => Reject::Length,

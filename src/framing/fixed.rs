@@ -144,10 +144,12 @@ impl FixedDeframer {
                 Ok(mut frame) => {
                     frame.first_symbol = self.buffer.run_symbol(position);
                     frame.end_symbol = self.buffer.run_symbol(position + symbols);
+                    out.sync_word();
                     out.frames.push(frame);
                     self.cursor = position + symbols;
                 }
                 Err(reject) => {
+                    out.sync_word();
                     out.reject(reject);
                     self.cursor = position + 1;
                 }

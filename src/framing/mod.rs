@@ -67,11 +67,20 @@ impl Reject {
 pub struct Deframed {
     /// Frames found, in order of their first symbols.
     pub frames: Vec<RawFrame>,
-    /// Sync words (or flag pairs) seen whose frame was rejected, by reason.
+    /// Candidates (what follows a sync word, or lies between flags) that were rejected, by reason.
     pub rejects: [u64; 4],
+    /// Sync words that noise does not make, whatever followed them: those of every frame, and those
+    /// without a frame that are strong enough alone. HDLC has flags in their place: three or more in a
+    /// row count as one.
+    pub sync_words: u64,
 }
 
 impl Deframed {
+    /// Counts a sync word that is beyond doubt.
+    pub fn sync_word(&mut self) {
+        self.sync_words += 1;
+    }
+
     /// Counts a rejected candidate.
     pub fn reject(&mut self, why: Reject) {
         self.rejects[why as usize] += 1;
@@ -84,7 +93,7 @@ impl Deframed {
 /// taken, NaN and infinity included, and none panics.
 pub trait Deframer: Send {
     /// Takes the next block of the run and appends what was found. Positions are symbols of the
-    /// run, counted from its first.
+    /// run, counted from its first. Every sync word is counted once.
     fn push(&mut self, block: &SoftBlock, out: &mut Deframed);
 
     /// The run has ended: decides everything that is pending.

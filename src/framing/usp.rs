@@ -158,10 +158,12 @@ impl UspDeframer {
                 Ok(mut frame) => {
                     frame.first_symbol = self.buffer.run_symbol(position);
                     frame.end_symbol = self.buffer.run_symbol(end.min(self.run_end));
+                    out.sync_word();
                     out.frames.push(frame);
                     self.cursor = end;
                 }
                 Err(reject) => {
+                    out.sync_word();
                     out.reject(reject);
                     self.cursor += 1;
                 }

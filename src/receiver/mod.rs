@@ -15,8 +15,10 @@
 //! each has a tuner and runs of its own. Every run of soft symbols has its own deframer. The same
 //! samples give the same frames however they are cut into calls.
 
+pub mod diagnosis;
 pub mod merge;
 mod steering;
+pub mod surroundings;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -37,6 +39,7 @@ use crate::modulation::{
 use crate::source::Anchor;
 use merge::Merger;
 use steering::Steering;
+use surroundings::Lookabout;
 
 pub use steering::{Carrier, STEER_S};
 
@@ -85,6 +88,8 @@ pub struct Counts {
     pub runs: u64,
     /// Soft symbols.
     pub symbols: u64,
+    /// Sync words that noise does not make.
+    pub sync_words: u64,
     /// Candidates rejected, by [`Reject`].
     pub rejects: [u64; 4],
     /// Frames emitted.
@@ -96,13 +101,32 @@ pub struct Counts {
 impl Counts {
     /// Adds what another receiver has counted.
     pub fn add(&mut self, other: &Counts) {
-        let Counts { samples, runs, symbols, rejects, frames, doubtful } = other;
+        let Counts { samples, runs, symbols, sync_words, rejects, frames, doubtful } = other;
         self.samples += samples;
         self.runs += runs;
         self.symbols += symbols;
+        self.sync_words += sync_words;
         self.rejects.iter_mut().zip(rejects).for_each(|(sum, count)| *sum += count);
         self.frames += frames;
         self.doubtful += doubtful;
+    }
+
+    /// What was counted since it was as in `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Counts) -> Self {
+        let mut rejects = self.rejects;
+        for (count, before) in rejects.iter_mut().zip(earlier.rejects) {
+            *count = count.saturating_sub(before);
+        }
+        Self {
+            samples: self.samples.saturating_sub(earlier.samples),
+            runs: self.runs.saturating_sub(earlier.runs),
+            symbols: self.symbols.saturating_sub(earlier.symbols),
+            sync_words: self.sync_words.saturating_sub(earlier.sync_words),
+            rejects,
+            frames: self.frames.saturating_sub(earlier.frames),
+            doubtful: self.doubtful.saturating_sub(earlier.doubtful),
+        }
     }
 
     /// Candidates rejected for this reason.
@@ -249,6 +273,21 @@ impl Receiver {
     /// The Doppler shift that is taken out at the next sample; `None` if nothing steers it.
     pub fn doppler_hz(&self) -> Option<f64> {
         self.steering.as_ref().map(|steering| steering.shift_hz(self.next_sample))
+    }
+
+    /// Where the downlink is looked for at the next sample, against 0 Hz of the input.
+    pub fn looked_for_hz(&self) -> f64 {
+        let nominal_hz = self.chains.first().map_or(0.0, |chain| chain.downlink_offset_hz);
+        nominal_hz + self.doppler_hz().unwrap_or(0.0)
+    }
+
+    /// What looks around beside it; `None` if the input is no band of the air.
+    pub fn lookabout(&self) -> Option<Lookabout> {
+        let Input { kind, sample_rate_hz, search_hz, .. } = self.input;
+        let symbol_rate_bd = self.downlink.parameters.symbol_rate_bd;
+        (kind == InputKind::Iq).then(|| {
+            Lookabout::new(sample_rate_hz, symbol_rate_bd, search_hz, self.downlink.frequency_hz)
+        })
     }
 
     /// Index in the input of the next sample expected.
@@ -666,6 +705,7 @@ impl Sorter<'_> {
         for (total, rejects) in self.counts.rejects.iter_mut().zip(&mut deframed.rejects) {
             *total += std::mem::take(rejects);
         }
+        self.counts.sync_words += std::mem::take(&mut deframed.sync_words);
         for raw in deframed.frames.drain(..) {
             let Some(mark) = run.mark(raw.first_symbol) else { continue };
             let position = |symbol: u64| {

@@ -12,6 +12,7 @@ use super::feed::{LaneReceiver, Next};
 use super::guard;
 use crate::frame::Frame;
 use crate::receiver::Receiver;
+use crate::receiver::surroundings::Lookabout;
 
 /// Signs of life of a receiver block.
 #[derive(Debug, Default)]
@@ -36,6 +37,7 @@ pub(super) struct ReceiverBlock {
     pulse: Arc<Pulse>,
     frames: Vec<Frame>,
     reported_sample: u64,
+    lookabout: Option<Lookabout>,
 }
 
 impl ReceiverBlock {
@@ -46,7 +48,8 @@ impl ReceiverBlock {
         pulse: Arc<Pulse>,
     ) -> Self {
         let (frames, reported_sample) = (Vec::new(), 0);
-        Self { downlink, generation, lane, receiver, pulse, frames, reported_sample }
+        let lookabout = receiver.lookabout();
+        Self { downlink, generation, lane, receiver, pulse, frames, reported_sample, lookabout }
     }
 
     /// Calls the receiver; a panic ends this flowgraph and no other, with the frames that it has.
@@ -84,6 +87,10 @@ impl Kernel for ReceiverBlock {
                     }
                     receiver.push(block.first_sample, &block.samples, out);
                 });
+                if let Some(lookabout) = &mut self.lookabout {
+                    let centre_hz = self.receiver.looked_for_hz();
+                    lookabout.push(block.first_sample, &block.samples, centre_hz);
+                }
             }
             Next::End => {
                 self.run(io, Receiver::finish);
@@ -99,6 +106,7 @@ impl Kernel for ReceiverBlock {
         let settled_sample = if ended { u64::MAX } else { self.receiver.settled_sample() };
         if !self.frames.is_empty() || settled_sample != self.reported_sample {
             self.reported_sample = settled_sample;
+            let around = self.lookabout.as_ref();
             let update = Update {
                 downlink: self.downlink,
                 generation: self.generation,
@@ -108,6 +116,8 @@ impl Kernel for ReceiverBlock {
                 worked_sample: self.receiver.next_sample(),
                 doppler_hz: self.receiver.doppler_hz(),
                 fit: self.receiver.fit(),
+                surroundings: around.map(Lookabout::total).unwrap_or_default(),
+                lately: around.map(Lookabout::recent).unwrap_or_default(),
             };
             mo.post("frames", Pmt::Any(Box::new(Told::Update(Box::new(update))))).await?;
         }

@@ -11,6 +11,7 @@ use crate::doppler::refine::Fit;
 use crate::frame::Frame;
 use crate::receiver::Counts;
 use crate::receiver::merge::Merger;
+use crate::receiver::surroundings::Surroundings;
 
 /// What a downlink's receiver says.
 #[derive(Debug, Clone)]
@@ -31,6 +32,10 @@ pub(super) struct Update {
     pub doppler_hz: Option<f64>,
     /// What the frames said about the prediction, if there is one that learns.
     pub fit: Option<Fit>,
+    /// What was on the air around it, in all.
+    pub surroundings: Surroundings,
+    /// And within the last minute.
+    pub lately: Surroundings,
 }
 
 /// What the collector is told.
@@ -52,9 +57,17 @@ pub(super) enum Told {
 /// What the collector's thread has to say in the end.
 pub(super) struct Collected {
     pub frames: u64,
-    /// Per downlink: what was counted, and what was learnt of the prediction.
-    pub downlinks: Vec<(Counts, Option<Fit>)>,
+    /// Per downlink.
+    pub downlinks: Vec<Account>,
     pub sinks: Vec<SinkReport>,
+}
+
+/// What a downlink has to say in the end.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Account {
+    pub counts: Counts,
+    pub fit: Option<Fit>,
+    pub surroundings: Surroundings,
 }
 
 /// A downlink, as the collector sees it.
@@ -63,10 +76,21 @@ struct Seat {
     generation: u32,
     /// It has no receiver.
     vacant: bool,
-    /// What earlier receivers counted.
-    past: Counts,
-    present: Counts,
-    fit: Option<Fit>,
+    /// What earlier receivers said, and the present one.
+    past: Account,
+    present: Account,
+}
+
+impl Account {
+    /// Together with what a later receiver said.
+    fn and(mut self, later: &Account) -> Self {
+        self.counts.add(&later.counts);
+        Self {
+            counts: self.counts,
+            fit: later.fit.or(self.fit),
+            surroundings: self.surroundings.and(later.surroundings),
+        }
+    }
 }
 
 pub(super) struct Collector {
@@ -93,7 +117,8 @@ impl Collector {
                     let Some(seat) = seats.get_mut(downlink) else { continue };
                     // The others are not kept waiting for it.
                     merger.settle(downlink, u64::MAX);
-                    seat.past.add(&std::mem::take(&mut seat.present));
+                    let ended = std::mem::take(&mut seat.present);
+                    seat.past = std::mem::take(&mut seat.past).and(&ended);
                     (seat.generation, seat.vacant) = (generation, true);
                     self.status.vacant(downlink);
                 }
@@ -105,14 +130,9 @@ impl Collector {
             merger.settle(downlink, u64::MAX);
         }
         frames += self.emit(&mut merger, &mut due);
-        let total = |seat: Seat| {
-            let mut counts = seat.past;
-            counts.add(&seat.present);
-            (counts, seat.fit)
-        };
         Collected {
             frames,
-            downlinks: seats.into_iter().map(total).collect(),
+            downlinks: seats.into_iter().map(|seat| seat.past.and(&seat.present)).collect(),
             sinks: self.outlets.into_iter().map(Outlet::finish).collect(),
         }
     }
@@ -129,10 +149,15 @@ impl Collector {
         for frame in update.frames {
             merger.push(update.downlink, frame);
         }
-        (seat.present, seat.fit) = (update.counts, update.fit.or(seat.fit));
         merger.settle(update.downlink, update.settled_sample);
-        let Update { downlink, counts, worked_sample, doppler_hz, .. } = update;
-        self.status.worked(downlink, counts, worked_sample, doppler_hz);
+        let Update { downlink, counts, fit, surroundings, lately, .. } = update;
+        seat.present = Account { counts, fit, surroundings };
+        self.status.worked(downlink, |shown| {
+            shown.present = counts;
+            shown.worked_sample = update.worked_sample;
+            shown.doppler_hz = update.doppler_hz;
+            shown.lately = lately;
+        });
     }
 
     fn emit(&mut self, merger: &mut Merger, due: &mut Vec<Frame>) -> u64 {

@@ -23,6 +23,8 @@
 mod blocks;
 mod collector;
 pub mod feed;
+pub mod metrics;
+pub mod metrics_server;
 pub mod observer;
 pub mod outlet;
 mod reading;
@@ -39,6 +41,7 @@ use futuresdr::runtime::Runtime;
 use futuresdr::runtime::config;
 use futuresdr::runtime::scheduler::SmolScheduler;
 
+pub use metrics_server::MetricsServer;
 pub use observer::Observer;
 pub use recorder::{RecorderReport, RecorderRequest};
 pub use session::{Pace, Session, SessionError, Summary};

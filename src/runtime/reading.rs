@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use super::feed::Feed;
 use super::session::Pace;
 use super::status::Status;
+use crate::dsp::level::Level;
 use crate::source::Source;
 
 /// What the source's thread has to say in the end.
 #[derive(Debug, Default)]
 pub(super) struct Read {
     pub samples: u64,
+    pub level: Level,
     pub missing: u64,
     pub lost: u64,
     pub behind: Duration,
@@ -60,7 +62,7 @@ fn read_blocks(
         read.samples += block.samples.len() as u64;
         read.missing += next_sample.map_or(0, |next| block.first_sample.saturating_sub(next));
         next_sample = Some(block.first_sample + block.samples.len() as u64);
-        status.read(&block);
+        read.level.add(&status.read(&block));
         if pace == Pace::RealTime {
             let due = Duration::from_secs_f64(read.samples as f64 / sample_rate_hz);
             match due.checked_sub(started.elapsed()) {

@@ -16,6 +16,9 @@ use super::recorder::{Recorder, RecorderReport, RecorderRequest};
 use super::status::Status;
 use super::supervisor::{Supervisor, Watchdog};
 use crate::doppler::refine::Fit;
+use crate::dsp::level::Level;
+use crate::receiver::diagnosis::{Diagnosis, Evidence, diagnose};
+use crate::receiver::surroundings::Surroundings;
 use crate::receiver::{Counts, Receiver};
 use crate::sink::Sink;
 use crate::source::Source;
@@ -85,6 +88,8 @@ pub struct DownlinkReport {
     pub counts: Counts,
     /// What its frames said about the prediction, if there is one that learns.
     pub fit: Option<Fit>,
+    /// What was on the air around it.
+    pub surroundings: Surroundings,
     /// How often it was started anew.
     pub restarts: u32,
     /// Why it ended early, if it did.
@@ -98,6 +103,8 @@ pub struct Summary {
     pub frames: u64,
     /// Samples read.
     pub samples: u64,
+    /// Their level, as far as it was measured.
+    pub level: Level,
     /// Duration of the samples.
     pub signal_s: f64,
     /// Duration of the session.
@@ -123,6 +130,16 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// What a downlink saw, and where on the way to frames it ended.
+    pub fn diagnosis(&self, downlink: &DownlinkReport) -> Diagnosis {
+        diagnose(&Evidence {
+            samples: self.samples,
+            level: self.level,
+            counts: downlink.counts,
+            surroundings: downlink.surroundings,
+        })
+    }
+
     /// Whether everything went to its end.
     pub fn is_clean(&self) -> bool {
         self.source_failure.is_none()
@@ -223,6 +240,7 @@ impl Session {
         Ok(Summary {
             frames: collected.frames,
             samples: read.samples,
+            level: read.level,
             signal_s: read.samples as f64 / sample_rate_hz,
             elapsed_s: started.elapsed().as_secs_f64(),
             behind_s: read.behind.as_secs_f64(),
@@ -232,9 +250,10 @@ impl Session {
                 .downlinks
                 .into_iter()
                 .zip(ended)
-                .map(|((counts, fit), (restarts, failure))| DownlinkReport {
-                    counts,
-                    fit,
+                .map(|(account, (restarts, failure))| DownlinkReport {
+                    counts: account.counts,
+                    fit: account.fit,
+                    surroundings: account.surroundings,
                     restarts,
                     failure,
                 })

@@ -17,6 +17,8 @@ use jiff::Timestamp;
 use crate::doppler::lookout::Overhead;
 use crate::dsp::level::Level;
 use crate::frame::{Frame, Origin};
+use crate::receiver::diagnosis::Evidence;
+use crate::receiver::surroundings::Surroundings;
 use crate::receiver::{Counts, Receiver};
 use crate::source::SampleBlock;
 
@@ -40,7 +42,7 @@ pub struct InputStatus {
     pub heard: Option<Instant>,
     /// Level and clipping over the last half second.
     pub now: Level,
-    /// And of the whole session, as far as it was measured.
+    /// And of everything, as far as it was measured.
     pub total: Level,
     /// What is being summed up for `now`.
     gathering: Level,
@@ -74,15 +76,37 @@ pub struct DownlinkStatus {
     pub doppler_hz: Option<f64>,
     /// The last sample that its receiver has worked on.
     pub worked_sample: u64,
+    /// When that was.
+    pub worked: Option<Instant>,
     /// How often its receiver was started anew.
     pub restarts: u64,
+    /// What was on the air around it within the last minute.
+    pub lately: Surroundings,
     /// What receivers before the present one counted.
     past: Counts,
     /// What the present one has counted.
-    present: Counts,
+    pub(super) present: Counts,
 }
 
 impl DownlinkStatus {
+    /// A downlink of which nothing has come yet.
+    pub fn new(origin: Arc<Origin>, frequency_hz: Option<f64>) -> Self {
+        Self {
+            origin,
+            frequency_hz,
+            active: true,
+            frames: 0,
+            last_frame: None,
+            doppler_hz: None,
+            worked_sample: 0,
+            worked: None,
+            restarts: 0,
+            lately: Surroundings::default(),
+            past: Counts::default(),
+            present: Counts::default(),
+        }
+    }
+
     /// What was counted, by all receivers that there were.
     pub fn counts(&self) -> Counts {
         let mut counts = self.past;
@@ -109,6 +133,8 @@ pub struct SinkStatus {
 pub struct Snapshot {
     /// A session is running.
     pub running: bool,
+    /// When it, or the last one, began.
+    pub began: Option<Instant>,
     /// What comes from the radio.
     pub input: InputStatus,
     /// Every downlink, also those of earlier sessions.
@@ -125,11 +151,19 @@ impl Snapshot {
         self.downlinks.iter().map(|downlink| downlink.frames).sum()
     }
 
-    /// What the active downlinks counted.
-    pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        self.downlinks.iter().for_each(|downlink| counts.add(&downlink.counts()));
-        counts
+    /// What was measured of each active downlink since an earlier snapshot. Of what is on the air,
+    /// the last minute counts.
+    pub fn evidence_since(&self, earlier: &Snapshot) -> Vec<Evidence> {
+        let evidence = |(index, downlink): (usize, &DownlinkStatus)| {
+            let before = earlier.downlinks.get(index).map(DownlinkStatus::counts);
+            downlink.active.then(|| Evidence {
+                samples: self.input.samples.saturating_sub(earlier.input.samples),
+                level: self.input.total.since(&earlier.input.total),
+                counts: downlink.counts().since(&before.unwrap_or_default()),
+                surroundings: downlink.lately,
+            })
+        };
+        self.downlinks.iter().enumerate().filter_map(evidence).collect()
     }
 }
 
@@ -169,6 +203,7 @@ impl Status {
         let board = &mut *board;
         let shown = &mut board.shown;
         shown.running = true;
+        shown.began = Some(Instant::now());
         (board.missing_before, board.lost_before) = (shown.input.missing, shown.input.lost);
         shown.input.sample_rate_hz = sample_rate_hz;
         (shown.input.now, shown.input.gathering) = Default::default();
@@ -187,18 +222,8 @@ impl Status {
             if let Some(known) = shown.downlinks.get_mut(index) {
                 known.renew();
             } else {
-                shown.downlinks.push(DownlinkStatus {
-                    origin: downlink.origin.clone(),
-                    frequency_hz: downlink.frequency_hz,
-                    active: true,
-                    frames: 0,
-                    last_frame: None,
-                    doppler_hz: None,
-                    worked_sample: 0,
-                    restarts: 0,
-                    past: Counts::default(),
-                    present: Counts::default(),
-                });
+                let (origin, frequency_hz) = (downlink.origin.clone(), downlink.frequency_hz);
+                shown.downlinks.push(DownlinkStatus::new(origin, frequency_hz));
             }
         }
         board.sinks.clear();
@@ -237,8 +262,8 @@ impl Status {
         }
     }
 
-    /// Samples were read.
-    pub(super) fn read(&self, block: &SampleBlock) {
+    /// Samples were read; what was measured of them is returned.
+    pub(super) fn read(&self, block: &SampleBlock) -> Level {
         let level = Level::of(&block.samples[..block.samples.len().min(MEASURED)]);
         let now = Instant::now();
         let mut board = self.lock();
@@ -253,6 +278,7 @@ impl Status {
         if input.gathering.samples as f64 >= pieces * level.samples as f64 {
             input.now = std::mem::take(&mut input.gathering);
         }
+        level
     }
 
     /// What was lost so far in this session.
@@ -262,34 +288,20 @@ impl Status {
         board.shown.input.lost = board.lost_before + lost;
     }
 
-    fn downlink(&self, index: usize, change: impl FnOnce(&mut DownlinkStatus)) {
+    /// A downlink's receiver tells what it has counted, and where it is.
+    pub(super) fn worked(&self, downlink: usize, change: impl FnOnce(&mut DownlinkStatus)) {
         let mut board = self.lock();
         let board = &mut *board;
-        if let Some(downlink) =
-            board.downlinks.get(index).and_then(|&shown| board.shown.downlinks.get_mut(shown))
-        {
+        let shown = board.downlinks.get(downlink).copied();
+        if let Some(downlink) = shown.and_then(|index| board.shown.downlinks.get_mut(index)) {
+            downlink.worked = Some(Instant::now());
             change(downlink);
         }
     }
 
-    /// A downlink's receiver tells what it has counted, and where it is.
-    pub(super) fn worked(
-        &self,
-        downlink: usize,
-        counts: Counts,
-        sample: u64,
-        doppler_hz: Option<f64>,
-    ) {
-        self.downlink(downlink, |downlink| {
-            downlink.present = counts;
-            downlink.worked_sample = sample;
-            downlink.doppler_hz = doppler_hz;
-        });
-    }
-
     /// A downlink's receiver is gone; another will take over.
     pub(super) fn vacant(&self, downlink: usize) {
-        self.downlink(downlink, |downlink| {
+        self.worked(downlink, |downlink| {
             downlink.renew();
             downlink.restarts += 1;
         });
@@ -314,9 +326,13 @@ impl Status {
         }
     }
 
-    /// The session has ended.
+    /// The session has ended. Sinks of earlier ones are forgotten: files have a name each.
     pub(super) fn end(&self) {
         let mut board = self.lock();
+        let board = &mut *board;
+        let kept = std::mem::take(&mut board.sinks);
+        let mut index = 0..;
+        board.shown.sinks.retain(|_| index.next().is_some_and(|index| kept.contains(&index)));
         board.shown.running = false;
         board.shown.downlinks.iter_mut().for_each(|downlink| downlink.active = false);
     }
@@ -328,6 +344,8 @@ impl DownlinkStatus {
         self.active = true;
         self.past.add(&std::mem::take(&mut self.present));
         self.worked_sample = 0;
+        self.worked = None;
         self.doppler_hz = None;
+        self.lately = Surroundings::default();
     }
 }

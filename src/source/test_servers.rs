@@ -2,7 +2,7 @@
 //! the standard library, so that tests of the whole program can include this file by its path.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -125,7 +125,6 @@ fn serve_client(
     sample: &SampleBytes,
 ) {
     let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
-    client.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
     client.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
     // Samples leave when they are due, not when the client has acknowledged earlier ones.
     client.set_nodelay(true).unwrap();
@@ -140,35 +139,58 @@ fn serve_client(
     if client.write_all(b"RTL0\0\0\0\x05\0\0\0\x1d").is_err() {
         return;
     }
-    let taken = || (began.elapsed().as_secs_f64() * rate) as u64;
-    let mut next = taken();
-    let (mut command, mut held) = ([0; 5], 0);
+    // Commands have a thread of their own: the kernel waits in steps of milliseconds, which would
+    // show in when samples arrive.
+    let closed = AtomicBool::new(false);
+    let reading = client.try_clone().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            read_commands(&reading, commands);
+            closed.store(true, Ordering::Relaxed);
+        });
+        play(&mut client, faults, &closed, (began, rate, burst), sample);
+        let _ = client.shutdown(Shutdown::Both);
+    });
+}
+
+/// Takes note of commands until there will be none.
+fn read_commands(mut client: &TcpStream, commands: &Mutex<Vec<(u8, u32)>>) {
+    let mut command = [0; 5];
+    while client.read_exact(&mut command).is_ok() {
+        let [code, a, b, c, d] = command;
+        commands.lock().unwrap().push((code, u32::from_be_bytes([a, b, c, d])));
+    }
+}
+
+/// Sends samples as they are taken.
+fn play(
+    client: &mut TcpStream,
+    faults: &Faults,
+    closed: &AtomicBool,
+    (began, rate, burst): (Instant, f64, u64),
+    sample: &SampleBytes,
+) {
+    let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+    let mut next = (began.elapsed().as_secs_f64() * rate) as u64;
     let mut bytes = Vec::new();
-    while !is(&faults.stop) && !is(&faults.absent) && !faults.hang_up.swap(false, Ordering::Relaxed)
+    while !is(&faults.stop)
+        && !is(&faults.absent)
+        && !is(closed)
+        && !faults.hang_up.swap(false, Ordering::Relaxed)
     {
-        match client.read(&mut command[held..]) {
-            Ok(0) => return,
-            Ok(count) => held += count,
-            Err(_) => {}
-        }
-        if held == 5 {
-            let [code, a, b, c, d] = command;
-            commands.lock().unwrap().push((code, u32::from_be_bytes([a, b, c, d])));
-            held = 0;
+        let due = Duration::from_secs_f64((next + burst) as f64 / rate);
+        let early = due.saturating_sub(began.elapsed());
+        if is(&faults.stall) || !early.is_zero() {
+            std::thread::sleep(early.clamp(Duration::from_micros(1), Duration::from_millis(2)));
             continue;
         }
-        if is(&faults.stall) {
-            continue;
-        }
-        while taken() >= next + burst {
-            if !is(&faults.lose) {
-                bytes.clear();
-                bytes.extend((next..next + burst).flat_map(sample));
-                if client.write_all(&bytes).is_err() {
-                    return;
-                }
+        if !is(&faults.lose) {
+            bytes.clear();
+            bytes.extend((next..next + burst).flat_map(sample));
+            if client.write_all(&bytes).is_err() {
+                return;
             }
-            next += burst;
         }
+        next += burst;
     }
 }

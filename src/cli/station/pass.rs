@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use tracing::Level;
 use tulpar::doppler::after;
 use tulpar::doppler::orbit::Orbit;
 use tulpar::doppler::sky::observe;
@@ -28,7 +29,7 @@ use super::rehearsal::SimulatedRadio;
 use super::sinks;
 use crate::cli::decode::Placement;
 use crate::cli::doppler::Aim;
-use crate::cli::{reception, record};
+use crate::cli::{log, reception, record};
 
 /// Pause between attempts to open a radio that is not there, s.
 const RETRY_S: f64 = 5.0;
@@ -169,9 +170,9 @@ impl Assignment {
             satellite.settings(self.task.radio).cloned().unwrap_or_default();
         let mut told = false;
         while !self.stop.load(Ordering::Relaxed) {
-            let say = self.say.clone();
             let name = radio.name.clone();
-            let speaker = move |line: &str| say(&format!("radio {name}: {line}"));
+            let speaker =
+                move |level, line: &str| log::say(level, &format!("radio {name}: {line}"));
             let opened = reception::open(&radio.device, settings.clone(), &self.stop, speaker);
             match opened {
                 Ok(source) => {
@@ -275,8 +276,8 @@ impl Assignment {
             }
         }
         session.pace = pace;
-        let say = self.say.clone();
-        session.on_sink_error = Arc::new(move |line| say(line));
+        session.status = self.prepared.statuses[radio].clone();
+        session.on_sink_error = Arc::new(|line| log::say(Level::WARN, line));
         let status = session.status.clone();
         let summary = session.run()?;
         add_summary(report, &summary);
@@ -293,7 +294,7 @@ impl Assignment {
 
     /// Says what went wrong, and keeps it for the report.
     fn fail(&self, report: &mut PassReport, line: String) {
-        (self.say)(&line);
+        log::say(Level::WARN, &line);
         report.failures.push(line);
     }
 

@@ -11,6 +11,7 @@ use tulpar::doppler::orbit::Orbit;
 use tulpar::doppler::station::Station;
 use tulpar::receiver::Downlink;
 use tulpar::recording::{Folder, Room};
+use tulpar::runtime::Status;
 use tulpar::source::device::{self, OpenError, RadioSettings};
 use tulpar::station::{RadioRequest, Request, SatelliteRequest, StationFile};
 
@@ -31,6 +32,8 @@ pub struct Prepared {
     pub satellites: Vec<PreparedSatellite>,
     /// What the user should know, one line each.
     pub notes: Vec<String>,
+    /// What each radio is doing, in the order of the file.
+    pub statuses: Vec<Arc<Status>>,
     catalogue: Catalogue,
     sky: SkyArguments,
 }
@@ -74,6 +77,7 @@ impl Prepared {
             place,
             satellites: Vec::new(),
             notes: note.into_iter().collect(),
+            statuses: file.radios.iter().map(|_| Arc::default()).collect(),
             catalogue,
             sky,
             file,

@@ -278,6 +278,7 @@ impl CcsdsDeframer {
             .filter(|_| !self.is_shifted(position, &candidate));
         let Some(decoded) = decoded else {
             if strength > SEEN {
+                out.sync_word();
                 out.reject(Reject::Uncorrectable);
             }
             if let Some((expected, misses)) = self.expected
@@ -288,6 +289,7 @@ impl CcsdsDeframer {
             }
             return;
         };
+        out.sync_word();
         out.frames.push(RawFrame {
             bytes: decoded.bytes,
             first_symbol: self.buffer.run_symbol(position),
