@@ -116,11 +116,12 @@ fn the_receivers_to_copy_receive(folder: &Path, modules: &Path) {
         let frames = std::fs::read_to_string(folder.join(format!("{name}.frames.json"))).unwrap();
         serde_json::from_str(&frames).unwrap()
     };
-    let receive = |file: &str, device: &str| -> String {
+    let receive = |file: &str, device: &str, more: &[&str]| -> String {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("flowgraphs").join(file);
         let output = tulpar()
             .args(["receive", "--duration", "4", "--json", "--device", device, "--flowgraph"])
             .arg(path)
+            .args(more)
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
@@ -137,7 +138,7 @@ fn the_receivers_to_copy_receive(folder: &Path, modules: &Path) {
     let uhf = ["--satellite", "AALTO-1", "--downlink", "9k6 FSK AX.25 downlink"];
     let sent = on_air("aalto", &uhf, "250000");
     let aalto = "driver=tulpar_test,file=aalto.sigmf-data,format=cs16,frequency=437216000";
-    let received = receive("rtl-sdr-uhf.toml", &format!("soapy:{aalto},serial=91"));
+    let received = receive("rtl-sdr-uhf.toml", &format!("soapy:{aalto},serial=91"), &[]);
     all_there("rtl-sdr-uhf.toml", &sent, &received);
     let kept = std::fs::read_to_string(folder.join("frames.jsonl")).unwrap();
     all_there("rtl-sdr-uhf.toml", &sent, &kept);
@@ -146,7 +147,7 @@ fn the_receivers_to_copy_receive(folder: &Path, modules: &Path) {
     let sent = on_air("payload", &s_band, "4000000");
     let payload = "driver=tulpar_test,file=payload.sigmf-data,format=cs16,rate=4000000,\
                    frequency=2245000000,highest=6000000000,highest_gain=76,antenna=RX2,serial=92";
-    let received = receive("usrp-s-band.toml", &format!("soapy:{payload}"));
+    let received = receive("usrp-s-band.toml", &format!("soapy:{payload}"), &[]);
     all_there("usrp-s-band.toml", &sent, &received);
     assert!(std::fs::metadata(folder.join("frames.kiss")).unwrap().len() > 1000);
 
@@ -163,7 +164,9 @@ fn the_receivers_to_copy_receive(folder: &Path, modules: &Path) {
         [samples[at], samples[at + 1]]
     };
     let server = test_servers::RtlTcpServer::playing(RATE, 1000, Arc::new(sample));
-    let received = receive("rtl-tcp-at-the-antenna.toml", &server.uri());
+    // The server has one signal in the middle, wherever it is tuned to.
+    let tuned = ["--frequency", "437216000"];
+    let received = receive("rtl-tcp-at-the-antenna.toml", &server.uri(), &tuned);
     all_there("rtl-tcp-at-the-antenna.toml", &sent, &received);
 }
 
