@@ -44,9 +44,10 @@ fn a_radio_that_vanishes_is_opened_again_and_later_times_are_right() {
     let beacon = Arc::new(Beacon::new());
     let server = beacon.server();
     let centre = CENTRE_HZ.to_string();
+    let carrier = CARRIER_HZ.to_string();
     let mut running = Running::start(
         &server.uri(),
-        &["--rate", "250000", "--frequency", &centre, "--search", "60000", "--duration", "9"],
+        &["--rate", "250000", "--frequency", &centre, "--carrier", &carrier, "--duration", "9"],
     );
     let from = now_s() + 1.5;
     std::thread::sleep(Duration::from_secs(3));

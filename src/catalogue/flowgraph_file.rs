@@ -29,6 +29,13 @@
 //! elements = ["cubesats.tle"]
 //! station = "40.41,49.87,28"
 //!
+//! [recording]                           # likewise, as --record and its kin
+//! folder = "recordings"
+//! format = "ci16"                       # or "ci8", "cf32"
+//! band = "downlink"                     # or "passband"
+//! keep = "20GB"                         # or a number of recordings: "50"
+//! reserve = "1GB"                       # of the disk stays free
+//!
 //! [[sink]]                              # any number
 //! kind = "udp"
 //! target = "127.0.0.1:5000"
@@ -36,16 +43,18 @@
 //!
 //! Paths are taken as on the command line, relative to the folder the program runs in.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Catalogue;
 use super::document::{Document, Section};
 use super::satellite::{self, Downlink, Satellite};
 use crate::error::RequestError;
+use crate::recording::{Keep, RecordingSettings, SampleCoding, folder};
 use crate::source::InputOptions;
 use crate::source::device::{Gain, RadioSettings};
 
-const KEYS: &[&str] = &["satellite", "downlinks", "downlink", "input", "radio", "tracking", "sink"];
+const KEYS: &[&str] =
+    &["satellite", "downlinks", "downlink", "input", "radio", "tracking", "recording", "sink"];
 const INPUT_KEYS: &[&str] = &["file", "format", "sample_rate_hz", "centre_frequency_hz", "start"];
 /// Keys of a radio.
 pub(crate) const RADIO_KEYS: &[&str] = &[
@@ -61,6 +70,10 @@ pub(crate) const RADIO_KEYS: &[&str] = &[
     "time_source",
 ];
 const TRACKING_KEYS: &[&str] = &["doppler", "elements", "station"];
+pub(crate) const RECORDING_KEYS: &[&str] = &["folder", "format", "band", "keep", "reserve"];
+const BANDS: &[&str] = &["passband", "downlink"];
+/// What stays free on the disk if nothing is said.
+const RESERVE_BYTES: u64 = 1_000_000_000;
 const SINK_KINDS: &[&str] = &["udp", "kiss-file", "jsonl", "text"];
 
 /// A description of a receiver.
@@ -83,6 +96,8 @@ pub struct FlowgraphFile {
     pub radio: RadioSettings,
     /// How the Doppler shift is followed.
     pub tracking: TrackingRequest,
+    /// What is kept of the samples.
+    pub recording: Option<RecordingSettings>,
     /// Where the frames go; none stands for standard output as text.
     pub sinks: Vec<SinkRequest>,
 }
@@ -191,6 +206,10 @@ impl FlowgraphFile {
             },
             None => TrackingRequest::default(),
         };
+        let recording = root
+            .table("recording", RECORDING_KEYS)?
+            .map(|section| recording(&section, |path| PathBuf::from(path)))
+            .transpose()?;
         let sinks =
             root.tables("sink", sink_keys)?.iter().map(sink).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
@@ -202,6 +221,7 @@ impl FlowgraphFile {
             device,
             radio,
             tracking,
+            recording,
             sinks,
         })
     }
@@ -307,6 +327,39 @@ pub(crate) fn sink(section: &Section<'_, '_>) -> Result<SinkRequest, RequestErro
     }
 }
 
+/// Reads a table `[recording]`; `place` makes its folder a path.
+pub(crate) fn recording(
+    section: &Section<'_, '_>,
+    place: impl Fn(&str) -> PathBuf,
+) -> Result<RecordingSettings, RequestError> {
+    let wrong = |key: &str, error: RequestError| {
+        section.error_at(key, format!("{key} {}", error.wrong), error.right)
+    };
+    let path = section
+        .string("folder")?
+        .ok_or_else(|| section.missing("folder", "folder = \"recordings\""))?;
+    let coding = match section.string("format")? {
+        Some(word) => word.parse().map_err(|error| wrong("format", error))?,
+        None => SampleCoding::Ci16,
+    };
+    let band = section.string("band")?;
+    if let Some(word) = band.as_deref().filter(|word| !BANDS.contains(word)) {
+        return Err(wrong("band", RequestError::unknown("band", word, BANDS.iter().copied())));
+    }
+    let keep = section.string("keep")?.map(|text| text.parse::<Keep>()).transpose();
+    let keep_free_bytes = match section.string("reserve")? {
+        Some(text) => folder::bytes("reserve", &text).map_err(|error| wrong("reserve", error))?,
+        None => RESERVE_BYTES,
+    };
+    Ok(RecordingSettings {
+        folder: place(&path),
+        coding,
+        downlink_only: band.as_deref() == Some("downlink"),
+        keep: keep.map_err(|error| wrong("keep", error))?,
+        keep_free_bytes,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -318,6 +371,19 @@ mod tests {
 
     fn error(text: &str) -> String {
         FlowgraphFile::from_toml("mine.toml", text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_kept_of_the_samples() {
+        let own = "satellite = \"AALTO-1\"\n";
+        let read = |text: &str| FlowgraphFile::from_toml("r.toml", &format!("{own}{text}"));
+        assert_eq!(read("").unwrap().recording, None);
+        let kept = read("[recording]\nfolder = \"r\"\nband = \"downlink\"").unwrap();
+        let kept = kept.recording.unwrap();
+        assert_eq!(kept.folder, PathBuf::from("r"));
+        assert!(kept.downlink_only && kept.keep.is_none());
+        let error = read("[recording]\nfolder = \"r\"\nkept = \"1\"").unwrap_err().to_string();
+        assert!(error.starts_with("r.toml:4: key \"kept\" is unknown"), "{error}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tulpar::frame::Origin;
 use tulpar::framing::{self, Options};
 use tulpar::modulation::{self, InputKind, Parameters};
 use tulpar::receiver::{Downlink, Input, Receiver};
+use tulpar::recording::RecordingSettings;
 use tulpar::source::device::RadioSettings;
 use tulpar::source::{InputOptions, SourceInfo};
 
@@ -46,6 +47,11 @@ pub struct ModeArguments {
     /// Framing of that mode (see `tulpar modes`)
     #[arg(long, value_name = "NAME", requires = "modulation", conflicts_with_all = ["satellite", "flowgraph"], help_heading = "What to decode")]
     pub framing: Option<String>,
+    /// Frequency on which the satellite sends; its downlink's, or the centre of the input, if not
+    /// given
+    #[arg(long, value_name = "HZ", value_parser = numbers::carrier, allow_negative_numbers = true,
+          help_heading = "What to decode")]
+    pub carrier: Option<f64>,
     /// FSK: frequency of bit 1 against the carrier; a hint, it is found without
     #[arg(
         long,
@@ -85,6 +91,8 @@ pub struct Decoding {
     /// Likewise.
     pub tracking: TrackingRequest,
     /// Likewise.
+    pub recording: Option<RecordingSettings>,
+    /// Likewise.
     pub sinks: Vec<SinkRequest>,
     /// The catalogue's entry, if the downlinks are those of one.
     pub satellite: Option<Satellite>,
@@ -93,6 +101,23 @@ pub struct Decoding {
 impl ModeArguments {
     /// Looks everything up.
     pub fn resolve(&self) -> Result<Decoding, RequestError> {
+        let mut decoding = self.named()?;
+        if let Some(carrier_hz) = self.carrier {
+            let mut listed = decoding.downlinks.iter().filter_map(|d| d.frequency_hz);
+            let first = listed.next();
+            if listed.any(|frequency_hz| Some(frequency_hz) != first) {
+                return Err(RequestError::new(
+                    "--carrier",
+                    "the downlinks are on several frequencies",
+                    "choose one of them with --downlink",
+                ));
+            }
+            decoding.downlinks.iter_mut().for_each(|d| d.frequency_hz = Some(carrier_hz));
+        }
+        Ok(decoding)
+    }
+
+    fn named(&self) -> Result<Decoding, RequestError> {
         if let Some(name) = &self.satellite {
             let catalogue = Catalogue::load()?;
             let satellite = catalogue.find(name)?;
@@ -116,6 +141,7 @@ impl ModeArguments {
                 device: file.device,
                 radio: file.radio,
                 tracking: file.tracking,
+                recording: file.recording,
                 sinks: file.sinks,
                 ..decoding
             });
@@ -160,7 +186,7 @@ impl ModeArguments {
             ));
         };
         let (origin, mode) = self.mode(modulation)?;
-        Ok((origin, None, mode))
+        Ok((origin, self.carrier, mode))
     }
 
     /// A mode said outright.

@@ -34,7 +34,6 @@ use tulpar::source::{self, Source};
 
 use super::decode::{Decoding, ModeArguments};
 use super::heard::{self, Heard};
-use super::numbers;
 use super::recording::{Peeked, RecordingArguments};
 use super::sky::{self, SkyArguments};
 use super::{Outcome, complain};
@@ -66,11 +65,6 @@ pub struct Arguments {
     /// Consider this object of the elements alone, by name or NORAD number; may be repeated
     #[arg(long, value_name = "NAME|NORAD", help_heading = "Orbit")]
     object: Vec<String>,
-    /// Frequency on which the satellite sends; its downlink's, or the recording's centre, if not
-    /// given
-    #[arg(long, value_name = "HZ", value_parser = numbers::carrier, allow_negative_numbers = true,
-          help_heading = "Orbit")]
-    carrier: Option<f64>,
     #[command(flatten)]
     recording: RecordingArguments,
     /// Keep the best object's offsets for later passes, in this file or where replay looks for them
@@ -130,7 +124,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     notes.extend(place_note);
     notes.extend(store.warnings().iter().cloned());
     let centre_hz = first.and_then(|anchor| anchor.centre_frequency_hz);
-    let mut heard = heard::listen(source, &mut decoding, arguments.carrier, centre_hz)?;
+    let mut heard = heard::listen(source, &mut decoding, arguments.mode.carrier, centre_hz)?;
     notes.append(&mut decoding.notes);
     notes.append(&mut heard.notes);
     if !arguments.quiet {

@@ -144,7 +144,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         centre_frequency_hz,
         aim: plan.aim,
     };
-    let recording = arguments.record.settings()?;
+    let recording = arguments.record.settings()?.or(decoding.recording.take());
     let mut session = reception::session(
         Box::new(source),
         &mut decoding,

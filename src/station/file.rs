@@ -48,7 +48,7 @@ use crate::catalogue::names;
 use crate::doppler::station::Station;
 use crate::effort::Effort;
 use crate::error::RequestError;
-use crate::recording::{Keep, RecordingSettings, SampleCoding, folder};
+use crate::recording::RecordingSettings;
 use crate::source::device::{DeviceUri, RadioSettings};
 use crate::source::tuning::USABLE_SHARE;
 
@@ -66,7 +66,6 @@ const KEYS: &[&str] = &[
 ];
 const SATELLITE_KEYS: &[&str] =
     &["name", "priority", "downlinks", "min_elevation_deg", "effort", "radios", "sink"];
-const RECORDING_KEYS: &[&str] = &["folder", "format", "band", "keep", "reserve"];
 /// Of a radio: its name and band, and the keys of a receiver's file.
 const STATION_RADIO_KEYS: &[&str] = &[
     "name",
@@ -85,12 +84,9 @@ const STATION_RADIO_KEYS: &[&str] = &[
 ];
 const EFFORTS: &[(&str, Effort)] =
     &[("one-pass", Effort::OnePass), ("full", Effort::Full), ("doubtful", Effort::Doubtful)];
-const BANDS: &[&str] = &["passband", "downlink"];
 
 /// Lowest culmination of a pass that is received, if the file does not say it, degrees.
 const MIN_ELEVATION_DEG: f64 = 5.0;
-/// Bytes of the disk that stay free, if the file does not say it.
-const RESERVE_BYTES: u64 = 1_000_000_000;
 
 /// A station.
 #[derive(Debug, Clone, PartialEq)]
@@ -236,8 +232,8 @@ impl StationFile {
             radios,
             satellites,
             recording: root
-                .table("recording", RECORDING_KEYS)?
-                .map(|section| recording(&section, folder))
+                .table("recording", flowgraph_file::RECORDING_KEYS)?
+                .map(|section| flowgraph_file::recording(&section, |path| beside(folder, path)))
                 .transpose()?,
             sinks: sinks(&root, folder)?,
         })
@@ -359,35 +355,6 @@ fn satellites(
         });
     }
     Ok(satellites)
-}
-
-fn recording(section: &Section<'_, '_>, folder: &Path) -> Result<RecordingSettings, RequestError> {
-    let wrong = |key: &str, error: RequestError| {
-        section.error_at(key, format!("{key} {}", error.wrong), error.right)
-    };
-    let path = section
-        .string("folder")?
-        .ok_or_else(|| section.missing("folder", "folder = \"recordings\""))?;
-    let coding = match section.string("format")? {
-        Some(word) => word.parse().map_err(|error| wrong("format", error))?,
-        None => SampleCoding::Ci16,
-    };
-    let band = section.string("band")?;
-    if let Some(word) = band.as_deref().filter(|word| !BANDS.contains(word)) {
-        return Err(wrong("band", RequestError::unknown("band", word, BANDS.iter().copied())));
-    }
-    let keep = section.string("keep")?.map(|text| text.parse::<Keep>()).transpose();
-    let keep_free_bytes = match section.string("reserve")? {
-        Some(text) => folder::bytes("reserve", &text).map_err(|error| wrong("reserve", error))?,
-        None => RESERVE_BYTES,
-    };
-    Ok(RecordingSettings {
-        folder: beside(folder, &path),
-        coding,
-        downlink_only: band.as_deref() == Some("downlink"),
-        keep: keep.map_err(|error| wrong("keep", error))?,
-        keep_free_bytes,
-    })
 }
 
 #[cfg(test)]
