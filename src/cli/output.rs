@@ -263,12 +263,13 @@ pub fn conclude(summary: &Summary, screen: &Screen, quiet: bool, live: bool) -> 
         }
     }
     if !quiet {
-        screen.say(&summary_line(summary));
+        let mut line = summary_line(summary);
         let seen = summary.downlinks.iter().map(|downlink| summary.diagnosis(downlink));
         let farthest = seen.max_by_key(Diagnosis::progress);
         if let Some(farthest) = farthest.filter(|_| summary.frames == 0) {
-            screen.say(&format!("{}; {}", farthest.seen(), farthest.advice(live)));
+            line += &format!("; {}; {}", farthest.seen(), farthest.advice(live));
         }
+        screen.say(&line);
     }
     if summary.is_clean() { Outcome::Done } else { Outcome::Failed }
 }

@@ -1,9 +1,9 @@
 //! `/metrics` and `/healthz` over HTTP, for whoever watches the station.
 //!
-//! One thread accepts, one more answers each client, and closes. A client has [`DEADLINE`] for all of
-//! its request, may say no more than [`MOST_BYTES`], and [`CLIENTS`] are served at once; whoever comes
-//! then is closed at once. So none holds up another for long, and none holds up the receivers, which
-//! do not know of them.
+//! One thread accepts, one more answers each client, and closes. A client has a second for all of its
+//! request, may say no more than 8 KiB, and sixteen are served at once; whoever comes then is closed
+//! at once. So none holds up another for long, and none holds up the receivers, which do not know of
+//! them.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
