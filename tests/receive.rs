@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use beacon::{Beacon, CENTRE_HZ, MODE, Running, lateness_s, now_s};
+use beacon::{Beacon, CARRIER_HZ, CENTRE_HZ, MODE, Running, lateness_s, now_s};
 use common::tulpar;
 
 #[test]
