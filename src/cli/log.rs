@@ -52,6 +52,13 @@ pub fn stay_above(bar: &ProgressBar) {
     *BAR.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
 }
 
+/// There is no status line any more.
+pub fn leave() {
+    if let Some(bar) = BAR.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        bar.finish_and_clear();
+    }
+}
+
 /// Says from now on what is asked for.
 ///
 /// # Errors

@@ -107,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Modes(arguments) => modes::run(&arguments),
         Command::Satellites(arguments) => satellites::run(&arguments),
     }));
+    log::leave();
     match outcome {
         Ok(Ok(Outcome::Done)) => ExitCode::from(EXIT_OK),
         Ok(Ok(Outcome::Failed)) => ExitCode::from(EXIT_FAILED),
