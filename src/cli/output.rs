@@ -11,7 +11,6 @@ use tulpar::RequestError;
 use tulpar::catalogue::flowgraph_file::SinkRequest;
 use tulpar::doppler::lookout::Lookout;
 use tulpar::framing::Reject;
-use tulpar::receiver::diagnosis::Diagnosis;
 use tulpar::runtime::status::Snapshot;
 use tulpar::runtime::{Session, Summary};
 use tulpar::sink::Sink;
@@ -264,9 +263,7 @@ pub fn conclude(summary: &Summary, screen: &Screen, quiet: bool, live: bool) -> 
     }
     if !quiet {
         let mut line = summary_line(summary);
-        let seen = summary.downlinks.iter().map(|downlink| summary.diagnosis(downlink));
-        let farthest = seen.max_by_key(Diagnosis::progress);
-        if let Some(farthest) = farthest.filter(|_| summary.frames == 0) {
+        if let Some(farthest) = summary.why_no_frame() {
             line += &format!("; {}; {}", farthest.seen(), farthest.advice(live));
         }
         screen.say(&line);

@@ -140,6 +140,12 @@ impl Summary {
         })
     }
 
+    /// Without any frame: how far the downlink got that got farthest.
+    pub fn why_no_frame(&self) -> Option<Diagnosis> {
+        let seen = self.downlinks.iter().map(|downlink| self.diagnosis(downlink));
+        seen.max_by_key(Diagnosis::progress).filter(|_| self.frames == 0)
+    }
+
     /// Whether everything went to its end.
     pub fn is_clean(&self) -> bool {
         self.source_failure.is_none()

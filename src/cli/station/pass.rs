@@ -279,9 +279,13 @@ impl Assignment {
         session.status = self.prepared.statuses[radio].clone();
         session.on_sink_error = Arc::new(|line| log::say(Level::WARN, line));
         let status = session.status.clone();
+        let before = status.snapshot().input.total;
         let summary = session.run()?;
         add_summary(report, &summary);
-        report.clipped_share = status.snapshot().input.total.clipped_share();
+        if let Some(seen) = summary.why_no_frame() {
+            report.notes.push(format!("{}; {}", seen.seen(), seen.advice(true)));
+        }
+        report.clipped_share = status.snapshot().input.total.since(&before).clipped_share();
         if report.clipped_share > MUCH_CLIPPED {
             let percent = 100.0 * report.clipped_share;
             let line = format!("{percent:.1} % of the samples are at full scale: lower the gain");
