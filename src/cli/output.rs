@@ -171,7 +171,12 @@ struct Printer {
 
 impl Write for Printer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        unless_closed(self.bar.suspend(|| io::stdout().write(bytes)), bytes.len())
+        // Only a terminal has both; a pipe that nobody reads must not hold the bar.
+        let written = match io::stdout().is_terminal() {
+            true => self.bar.suspend(|| io::stdout().write(bytes)),
+            false => io::stdout().write(bytes),
+        };
+        unless_closed(written, bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! From the downlinks to the sinks: one thread that merges frames in time order.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver as ChannelReceiver, Sender};
 
@@ -99,6 +100,8 @@ pub(super) struct Collector {
     pub marks: Option<Sender<Arc<Frame>>>,
     /// For slow sinks.
     pub wait: bool,
+    /// So long at the end; `None`: as long as they take.
+    pub patience: Option<Duration>,
     pub status: Arc<Status>,
 }
 
@@ -130,10 +133,12 @@ impl Collector {
             merger.settle(downlink, u64::MAX);
         }
         frames += self.emit(&mut merger, &mut due);
+        // The recorder ends meanwhile.
+        drop(self.marks.take());
         Collected {
             frames,
             downlinks: seats.into_iter().map(|seat| seat.past.and(&seat.present)).collect(),
-            sinks: self.outlets.into_iter().map(Outlet::finish).collect(),
+            sinks: Outlet::finish(self.outlets, self.patience.map(|p| Instant::now() + p)),
         }
     }
 

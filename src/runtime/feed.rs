@@ -149,6 +149,8 @@ impl Lane {
 #[derive(Debug, Default)]
 struct Joining {
     lanes: Vec<Arc<Lane>>,
+    /// Every lane that there is.
+    all: Vec<Weak<Lane>>,
     /// Somebody may add lanes: samples are wanted also while there is none.
     open: bool,
     /// Nothing will come any more.
@@ -183,6 +185,8 @@ impl Door {
             lock(&lane.queue).ended = true;
         } else {
             joining.lanes.push(lane.clone());
+            joining.all.retain(|lane| lane.strong_count() > 0);
+            joining.all.push(Arc::downgrade(&lane));
         }
         LaneReceiver(lane)
     }
@@ -190,6 +194,17 @@ impl Door {
     /// Whether the source has ended.
     pub fn has_ended(&self) -> bool {
         lock(&self.0).ended
+    }
+
+    /// The source does not answer: ends every lane in its place.
+    pub fn end(&self) {
+        let mut joining = lock(&self.0);
+        joining.ended = true;
+        let all = std::mem::take(&mut joining.all);
+        drop(joining);
+        for lane in all.iter().filter_map(Weak::upgrade) {
+            lane.update(|queue| queue.ended = true);
+        }
     }
 }
 
@@ -246,6 +261,7 @@ impl Feed {
     fn add(&mut self, capacity: usize, counts: bool) -> LaneReceiver {
         let lane = Lane::new(capacity, counts);
         self.lanes.push(lane.clone());
+        lock(&self.joining).all.push(Arc::downgrade(&lane));
         LaneReceiver(lane)
     }
 

@@ -22,6 +22,7 @@
 
 mod blocks;
 mod collector;
+mod ending;
 pub mod feed;
 pub mod metrics;
 pub mod metrics_server;

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver as ChannelReceiver, Sender, TrySendError, bounded};
 
+use super::ending::join_until;
 use super::feed::{LaneReceiver, Next, SharedBlock};
 use super::guard;
 use crate::doppler::after;
@@ -73,6 +74,7 @@ pub struct RecorderReport {
 pub(super) struct Recorder {
     frames: Sender<Arc<Frame>>,
     thread: JoinHandle<RecorderReport>,
+    say: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 impl Recorder {
@@ -86,6 +88,7 @@ impl Recorder {
         say: Arc<dyn Fn(&str) + Send + Sync>,
     ) -> io::Result<Self> {
         let (frames, queue) = bounded(QUEUE_FRAMES);
+        let speaker = say.clone();
         let thread = std::thread::Builder::new().name("recorder".into()).spawn(move || {
             let mut writer = Writer::new(request, sample_rate_hz, carriers);
             let outcome = guard(|| run(&mut writer, &lane, &queue, &*say));
@@ -101,7 +104,7 @@ impl Recorder {
             }
             report
         })?;
-        Ok(Self { frames, thread })
+        Ok(Self { frames, thread, say: speaker })
     }
 
     /// Where the collector puts frames.
@@ -109,13 +112,17 @@ impl Recorder {
         self.frames.clone()
     }
 
-    /// The lane has ended, and no frame will follow.
-    pub fn finish(self) -> RecorderReport {
+    /// The lane has ended, and no frame will follow. A disk that has not answered by `until` is left
+    /// behind; `None` waits for as long as it takes.
+    pub fn finish(self, until: Option<Instant>) -> RecorderReport {
         drop(self.frames);
-        self.thread.join().unwrap_or_else(|_| RecorderReport {
-            failure: Some("recording ended: its thread died".to_owned()),
-            ..RecorderReport::default()
-        })
+        let failure = match join_until(self.thread, until) {
+            Some(Ok(report)) => return report,
+            Some(Err(_)) => "recording ended: its thread died",
+            None => "recording ended: the disk does not answer, and is left behind",
+        };
+        (self.say)(failure);
+        RecorderReport { failure: Some(failure.to_owned()), ..RecorderReport::default() }
     }
 }
 
@@ -435,7 +442,7 @@ mod tests {
         // Frames come later than their samples.
         mark(&frames, &Arc::new(Frame { end_sample: 5_000, ..bare_frame() }), false);
         drop(frames);
-        let report = recorder.finish();
+        let report = recorder.finish(None);
         assert_eq!(report.failure, None);
         assert_eq!(report.frames, 1);
         assert_eq!(report.samples + report.lost_samples, 10_000 * offered);
@@ -477,7 +484,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(10));
             free.store(500, Ordering::Relaxed);
         }
-        let report = recorder.finish();
+        let report = recorder.finish(None);
         let lines = lines.lock().unwrap();
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(lines[0].contains("are free") && report.failure.is_some(), "{lines:?}");

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 
 use super::collector::{Collector, Told};
+use super::ending::join_until;
 use super::feed::Feed;
 use super::guard;
 use super::observer::{self, Observer};
@@ -33,6 +34,10 @@ const LANE_SAMPLES: usize = 1 << 19;
 const PACED_LANE_S: f64 = 3.0;
 /// What the recorder's lane holds, in seconds: disks take their time at times.
 const RECORDER_LANE_S: f64 = 6.0;
+/// At the end a sink, the source and the observer of what comes in real time have so long each.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// And the recorder, whose lane may be full.
+const RECORDER_PATIENCE: Duration = Duration::from_secs(20);
 /// Updates on their way to the collector.
 const COLLECTOR_UPDATES: usize = 256;
 
@@ -183,7 +188,7 @@ impl Session {
         let mut outlets = Vec::new();
         for sink in self.sinks {
             let on_error = self.on_sink_error.clone();
-            outlets.push(Outlet::start(sink, self.status.clone(), move |text| on_error(text))?);
+            outlets.push(Outlet::start(sink, self.status.clone(), on_error)?);
         }
         let mut feed = Feed::default();
         let mut recorder = None;
@@ -200,6 +205,7 @@ impl Session {
             let say = self.on_sink_error.clone();
             recorder = Some(Recorder::start(request, lane, sample_rate_hz, carriers, say)?);
         }
+        let before = self.status.snapshot().input;
         let observation = match self.observer {
             Some(observer) => Some(observer::start(observer, feed.subscribe_aside(lane_samples))?),
             None => None,
@@ -209,13 +215,16 @@ impl Session {
         let downlinks = self.receivers.len();
         let (updates, told) = bounded(COLLECTOR_UPDATES);
         let wait = self.pace == Pace::Free;
-        let collector = Collector { outlets, marks, wait, status: self.status.clone() };
+        let patience = (!wait).then_some(PATIENCE);
+        let collector = Collector { outlets, marks, wait, patience, status: self.status.clone() };
         let collector = std::thread::Builder::new()
             .name("collector".into())
             .spawn(move || collector.run(&told, downlinks))?;
 
         let say = self.on_sink_error.clone();
-        let mut supervisor = Supervisor::new(&feed, lane_samples, updates.clone(), watchdog, say);
+        let stop = self.stop.clone();
+        let mut supervisor =
+            Supervisor::new(&feed, lane_samples, updates.clone(), watchdog, say, stop);
         for receiver in self.receivers {
             supervisor.start(&mut feed, receiver)?;
         }
@@ -227,22 +236,42 @@ impl Session {
                 guard(move || read(source, feed, &status, &stop, block_samples, pace))
             })?
         };
-        let ended = supervisor.run();
+        let watched = supervisor.run();
         self.stop.store(true, Ordering::Relaxed);
-        let read = match reader.join() {
-            Ok(Ok(read)) => read,
-            Ok(Err(text)) => Read { failure: Some(text), ..Read::default() },
-            Err(_) => Read { failure: Some("the reading thread died".into()), ..Read::default() },
+        let until = |patience: Option<Duration>| patience.map(|p| Instant::now() + p);
+        // One that hangs has had its time.
+        let last = if watched.source_hangs { Some(Duration::ZERO) } else { patience };
+        let read = match join_until(reader, until(last)) {
+            Some(Ok(Ok(read))) => read,
+            Some(Ok(Err(text))) => Read { failure: Some(text), ..Read::default() },
+            Some(Err(_)) => {
+                Read { failure: Some("the reading thread died".into()), ..Read::default() }
+            }
+            None => {
+                let input = self.status.snapshot().input;
+                Read {
+                    samples: input.samples.saturating_sub(before.samples),
+                    level: input.total.since(&before.total),
+                    missing: input.missing.saturating_sub(before.missing),
+                    lost: input.lost.saturating_sub(before.lost),
+                    failure: Some("the radio does not answer, and is left behind".into()),
+                    ..Read::default()
+                }
+            }
         };
         // A flowgraph that hangs holds the channel, too.
         let _ = updates.send(Told::End);
         let collected = collector
             .join()
             .map_err(|_| SessionError::Runtime("the collector's thread died".to_owned()))?;
-        let recorder = recorder.map(Recorder::finish);
+        let say = &self.on_sink_error;
+        let last = until(patience.map(|_| RECORDER_PATIENCE));
+        let recorder = recorder.map(|recorder| recorder.finish(last));
         self.status.end();
         // Its panics are contained within.
-        let _ = observation.map(std::thread::JoinHandle::join);
+        if observation.is_some_and(|thread| join_until(thread, until(patience)).is_none()) {
+            say("what looks at the samples does not answer, and is left behind");
+        }
         Ok(Summary {
             frames: collected.frames,
             samples: read.samples,
@@ -255,7 +284,7 @@ impl Session {
             downlinks: collected
                 .downlinks
                 .into_iter()
-                .zip(ended)
+                .zip(watched.downlinks)
                 .map(|(account, (restarts, failure))| DownlinkReport {
                     counts: account.counts,
                     fit: account.fit,

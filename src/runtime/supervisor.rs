@@ -12,8 +12,11 @@
 //! What runs inside a block cannot be ended from outside. A flowgraph that hangs is left behind with
 //! its thread: its lane is closed, what it says later does not count, and new flowgraphs get a
 //! runtime with all its workers. That costs memory, so it is done [`MOST_LEFT`] times at most.
+//!
+//! A source that does not end when it is told to is left behind as well: its lanes are ended for it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver as ChannelReceiver, RecvTimeoutError, Sender, unbounded};
@@ -30,6 +33,8 @@ use crate::receiver::{Blueprint, Receiver};
 const MOST_LEFT: u32 = 16;
 /// After the end of the source a flowgraph has so many times as long to finish.
 const LAST_PATIENCE: u32 = 6;
+/// And the source, from when it was told to stop.
+const SOURCE_PATIENCE: u32 = 2;
 
 /// When a flowgraph is started anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,20 +108,45 @@ pub(super) struct Supervisor {
     ended: (Sender<Ended>, ChannelReceiver<Ended>),
     posts: Vec<Post>,
     left: u32,
+    stop: Arc<AtomicBool>,
+    /// Looks since it was set.
+    stopping: u32,
+    source_hangs: bool,
+}
+
+/// What became of what was watched.
+pub(super) struct Watched {
+    /// Per downlink: how often it was started anew, and why it ended early, if it did.
+    pub downlinks: Vec<(u32, Option<String>)>,
+    /// The source did not end when it was told to.
+    pub source_hangs: bool,
 }
 
 impl Supervisor {
-    /// For the lanes of `feed`, which hold `lane_samples` each. `say` is told what fails.
+    /// For the lanes of `feed`, which hold `lane_samples` each. `say` is told what fails. `stop` tells
+    /// the source to end.
     pub fn new(
         feed: &Feed,
         lane_samples: usize,
         updates: Sender<Told>,
         watchdog: Option<Watchdog>,
         say: Arc<dyn Fn(&str) + Send + Sync>,
+        stop: Arc<AtomicBool>,
     ) -> Self {
         let watch = watchdog.map(|watchdog| (watchdog, feed.door()));
         let (posts, left) = (Vec::new(), 0);
-        Self { watch, lane_samples, updates, say, ended: unbounded(), posts, left }
+        Self {
+            watch,
+            lane_samples,
+            updates,
+            say,
+            ended: unbounded(),
+            posts,
+            left,
+            stop,
+            stopping: 0,
+            source_hangs: false,
+        }
     }
 
     /// Starts the next downlink, before samples come.
@@ -171,9 +201,8 @@ impl Supervisor {
         Ok(State::Running { pulse, gauge, runtime, since: Instant::now(), beats: 0, quiet: 0 })
     }
 
-    /// Watches until every downlink has ended. Per downlink: how often it was started anew, and why
-    /// it ended early, if it did.
-    pub fn run(mut self) -> Vec<(u32, Option<String>)> {
+    /// Watches until every downlink has ended.
+    pub fn run(mut self) -> Watched {
         let turn = self.watch.as_ref().map_or(Duration::MAX, |(watchdog, _)| watchdog.turn);
         let mut looked = Instant::now();
         while self.posts.iter().any(|post| !matches!(post.state, State::Ended)) {
@@ -193,7 +222,9 @@ impl Supervisor {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        self.posts.into_iter().map(|post| (post.restarts, post.failure)).collect()
+        let source_hangs = self.source_hangs;
+        let downlinks = self.posts.into_iter().map(|post| (post.restarts, post.failure)).collect();
+        Watched { downlinks, source_hangs }
     }
 
     /// A flowgraph has ended.
@@ -243,11 +274,18 @@ impl Supervisor {
     fn look(&mut self) {
         let Some((watchdog, door)) = &self.watch else { return };
         let (patience, over) = (watchdog.patience, door.has_ended());
+        if !over && self.stop.load(Ordering::Relaxed) {
+            self.stopping += 1;
+            if self.stopping >= SOURCE_PATIENCE * patience {
+                self.source_hangs = true;
+                door.end();
+            }
+        }
         for downlink in 0..self.posts.len() {
             let post = &mut self.posts[downlink];
             match &mut post.state {
                 State::Running { pulse, gauge, beats, quiet, runtime, .. } => {
-                    let now = pulse.beats.load(std::sync::atomic::Ordering::Relaxed);
+                    let now = pulse.beats.load(Ordering::Relaxed);
                     if now != *beats || !over && gauge.waiting_samples() == 0 {
                         (*beats, *quiet) = (now, 0);
                         continue;

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 use jiff::Timestamp;
@@ -43,6 +43,9 @@ const ROUND_S: f64 = 1.0;
 const PAUSE_S: f64 = 20.0;
 /// A reception that begins so long before its time is ended: the clock was set back, s.
 const EARLIEST_S: f64 = 120.0;
+/// A reception that has not ended so long after it was told to hangs: the service manager's watchdog
+/// is no longer fed. What can be left behind is left behind before that.
+const LONGEST_END: Duration = Duration::from_secs(90);
 /// What is left of a pass is not begun if it is shorter, s.
 const LEAST_S: f64 = 10.0;
 
@@ -82,7 +85,16 @@ struct Running {
     task: Task,
     holder: u64,
     stop: Arc<AtomicBool>,
+    /// When it was told to end.
+    ending: Option<Instant>,
     thread: JoinHandle<PassReport>,
+}
+
+impl Running {
+    /// It does not end: its radio and what it holds are lost to this process.
+    fn hangs(&self) -> bool {
+        self.ending.is_some_and(|since| since.elapsed() > LONGEST_END)
+    }
 }
 
 impl Watch {
@@ -123,7 +135,9 @@ impl Watch {
     pub fn run(mut self, extent: Extent) -> std::io::Result<usize> {
         self.service.ready();
         loop {
-            self.service.alive();
+            if !self.running.iter().any(Running::hangs) {
+                self.service.alive();
+            }
             let now = self.clock.now();
             self.collect(now);
             let over = extent.until.is_some_and(|until| now >= until);
@@ -314,17 +328,18 @@ impl Watch {
             let thread = std::thread::Builder::new()
                 .name("pass".into())
                 .spawn(move || assignment.receive())?;
-            self.running.push(Running { task, holder, stop, thread });
+            self.running.push(Running { task, holder, stop, ending: None, thread });
         }
         Ok(())
     }
 
     /// Ends what is over.
-    fn end(&self, now: Timestamp) {
-        for Running { task, stop, .. } in &self.running {
+    fn end(&mut self, now: Timestamp) {
+        for Running { task, stop, ending, .. } in &mut self.running {
             // Before its time: the clock was set back.
             if now >= after(task.to, TRAIL_S) || now < after(task.from, -EARLIEST_S) {
                 stop.store(true, Ordering::Relaxed);
+                ending.get_or_insert_with(Instant::now);
             }
         }
     }

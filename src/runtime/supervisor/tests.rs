@@ -242,6 +242,22 @@ impl Sink for Kept {
     }
 }
 
+/// Samples for a while, and then a driver that never returns.
+struct Stuck(Radio);
+
+impl Source for Stuck {
+    fn info(&self) -> &SourceInfo {
+        self.0.info()
+    }
+
+    fn read(&mut self, block: &mut SampleBlock, most: usize) -> Result<bool, SourceError> {
+        if self.0.next >= 3_000 {
+            std::thread::sleep(Duration::from_secs(60));
+        }
+        self.0.read(block, most)
+    }
+}
+
 struct Run {
     summary: Summary,
     said: Vec<String>,
@@ -338,6 +354,41 @@ fn a_receiver_that_hangs_is_left_behind() {
     assert!((10..=25).contains(&fragile.counts.frames), "{:?}", fragile.counts);
     assert!((29..=30).contains(&run.summary.frames), "{}", run.summary.frames);
     assert_eq!(run.summary.lost_samples, 0);
+}
+
+#[test]
+fn a_source_that_hangs_is_left_behind() {
+    let info = SourceInfo {
+        name: "stuck".into(),
+        sample_rate_hz: RATE_HZ,
+        complex: true,
+        length_samples: None,
+        warnings: Vec::new(),
+    };
+    let (marks, began) = (vec![(1_000, 1.0)], Instant::now());
+    let radio = Radio { info, marks, length: u64::MAX, began, next: 0, releases_at: u64::MAX };
+    let kept = Kept::default();
+    let session = Session {
+        source: Box::new(Stuck(radio)),
+        receivers: vec![receiver(STURDY_BD)],
+        sinks: vec![Box::new(kept.clone())],
+        recorder: None,
+        observer: None,
+        pace: Pace::Live,
+        stop: Arc::default(),
+        status: Arc::default(),
+        on_sink_error: Arc::new(|_| {}),
+    };
+    let stop = session.stop.clone();
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(500));
+        stop.store(true, Ordering::Relaxed);
+    });
+    let summary = session.run_watched(Some(WATCHDOG)).unwrap();
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert_eq!((summary.frames, kept.0.lock().unwrap().len()), (1, 1));
+    assert!((3_000..3_200).contains(&summary.samples), "{}", summary.samples);
+    assert!(summary.source_failure.unwrap().contains("does not answer"));
 }
 
 #[test]
