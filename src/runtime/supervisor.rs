@@ -11,7 +11,7 @@
 //!
 //! What runs inside a block cannot be ended from outside. A flowgraph that hangs is left behind with
 //! its thread: its lane is closed, what it says later does not count, and new flowgraphs get a
-//! runtime with all its workers. That costs memory, so it is done [`MOST_LEFT`] times at most.
+//! runtime with all its workers. That costs memory, so it is done [`Watchdog::most_left`] times at most.
 //!
 //! A source that does not end when it is told to is left behind as well: its lanes are ended for it.
 
@@ -29,8 +29,6 @@ use super::session::SessionError;
 use super::{Shared, guard, leave_runtime, runtime};
 use crate::receiver::{Blueprint, Receiver};
 
-/// Most flowgraphs of a session that are left behind.
-const MOST_LEFT: u32 = 16;
 /// After the end of the source a flowgraph has so many times as long to finish.
 const LAST_PATIENCE: u32 = 6;
 /// And the source, from when it was told to stop.
@@ -47,6 +45,8 @@ pub(super) struct Watchdog {
     pub first_pause: Duration,
     /// No pause is longer; and what has run for so long is well again.
     pub longest_pause: Duration,
+    /// Most flowgraphs of a session that are left behind.
+    pub most_left: u32,
 }
 
 impl Default for Watchdog {
@@ -56,6 +56,7 @@ impl Default for Watchdog {
             patience: 20,
             first_pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(60),
+            most_left: 16,
         }
     }
 }
@@ -250,7 +251,19 @@ impl Supervisor {
         post.failure = Some(why);
         post.state = State::Ended;
         let Some((watchdog, door)) = &self.watch else { return };
-        if door.has_ended() || self.left >= MOST_LEFT {
+        post.generation += 1;
+        // In any case: the others' frames are not kept waiting for its own.
+        let _ = self.updates.send(Told::Vacant { downlink, generation: post.generation });
+        if door.has_ended() {
+            return;
+        }
+        let why = post.failure.as_deref().unwrap_or_default();
+        if self.left >= watchdog.most_left {
+            (self.say)(&format!(
+                "downlink {}: {why}; it is not started anew, since {} receivers have been left \
+                 behind",
+                post.name, self.left
+            ));
             return;
         }
         if since >= watchdog.longest_pause {
@@ -259,15 +272,12 @@ impl Supervisor {
         let factor = 1u32.checked_shl(post.failures).unwrap_or(u32::MAX);
         let pause = watchdog.first_pause.saturating_mul(factor).min(watchdog.longest_pause);
         post.failures = post.failures.saturating_add(1);
-        post.generation += 1;
         post.state = State::Pausing { until: Instant::now() + pause };
-        let why = post.failure.as_deref().unwrap_or_default();
         (self.say)(&format!(
             "downlink {}: {why}; it is started anew in {:.1} s",
             post.name,
             pause.as_secs_f64()
         ));
-        let _ = self.updates.send(Told::Vacant { downlink, generation: post.generation });
     }
 
     /// Looks at everybody once.

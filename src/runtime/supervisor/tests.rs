@@ -1,7 +1,7 @@
 //! A radio of marks, and a receiver that breaks at some of them.
 //!
 //! The samples are 0, or a mark of 10 ms whose height says what it does: 1 is a frame, 2 makes a
-//! fragile receiver panic, 3 makes it hang. A sturdy receiver sees the frames alone.
+//! fragile receiver panic, 3 makes it hang, 4 too, for good. A sturdy receiver sees the frames alone.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -72,6 +72,7 @@ impl Demodulator for Marks {
                         std::thread::sleep(Duration::from_millis(5));
                     }
                 }
+                4 if self.fragile => std::thread::sleep(Duration::from_secs(60)),
                 _ => {}
             }
         }
@@ -272,6 +273,7 @@ const WATCHDOG: Watchdog = Watchdog {
     patience: 60,
     first_pause: Duration::from_millis(50),
     longest_pause: Duration::from_secs(1),
+    most_left: 16,
 };
 
 /// Frames every 100 ms for `length_s`, and other marks between them.
@@ -354,6 +356,17 @@ fn a_receiver_that_hangs_is_left_behind() {
     assert!((10..=25).contains(&fragile.counts.frames), "{:?}", fragile.counts);
     assert!((29..=30).contains(&run.summary.frames), "{}", run.summary.frames);
     assert_eq!(run.summary.lost_samples, 0);
+}
+
+#[test]
+fn a_downlink_that_is_given_up_is_said_and_does_not_hold_the_others() {
+    let watchdog = Watchdog { most_left: 1, ..WATCHDOG };
+    let run = run(&[(2_500, 4.0)], 2.0, Some(watchdog), u64::MAX);
+    assert!(run.said.iter().any(|line| line.contains("not started anew")), "{:?}", run.said);
+    let [fragile, sturdy] = &run.summary.downlinks[..] else { panic!("two downlinks") };
+    assert!(fragile.failure.as_ref().unwrap().contains("no progress"));
+    assert_eq!((fragile.restarts, sturdy.counts.frames), (0, 19));
+    assert_eq!(run.summary.frames, 19);
 }
 
 #[test]
