@@ -112,7 +112,9 @@ pub fn diagnose(evidence: &Evidence) -> Diagnosis {
     {
         return Diagnosis::OffFrequency { offset_hz, above_db };
     }
-    if counts.runs > 0 {
+    // A threshold of bursts is low: with nothing above the noise in any look they are noise. Where
+    // nobody looks (audio), they are all that is known.
+    if counts.runs > 0 && (surroundings.inside.is_some() || surroundings.looks == 0) {
         return Diagnosis::BurstsWithoutSync { runs: counts.runs };
     }
     match inside {
@@ -269,7 +271,10 @@ mod tests {
             (9, noise, counts(7, 0, 0, 0), seen(here, there), "bursts-without-sync"),
             (9, noise, nothing, seen(there, here), "other-signal"),
             (9, noise, nothing, seen(here, None), "other-signal"),
-            (9, noise, counts(7, 0, 0, 0), seen(None, None), "bursts-without-sync"),
+            (9, noise, counts(7, 0, 0, 0), seen(None, None), "no-signal"),
+            (9, noise, counts(7, 0, 0, 0), seen(None, once), "no-signal"),
+            (9, noise, counts(7, 0, 0, 0), seen(once, None), "bursts-without-sync"),
+            (9, noise, counts(7, 0, 0, 0), Surroundings::default(), "bursts-without-sync"),
             (9, noise, counts(7, 3, 2, 0), seen(here, there), "sync-without-frames"),
             (9, noise, counts(7, 3, 2, 1), seen(None, None), "frames"),
         ];
