@@ -25,6 +25,9 @@ use super::{Outcome, log, status_line};
 /// How often the bar is painted.
 const PAINTED: Duration = Duration::from_millis(100);
 
+/// A signal so soon after the first one is the same request.
+const ECHO: Duration = Duration::from_secs(1);
+
 /// Arguments that say where frames go.
 #[derive(clap::Args, Clone)]
 pub struct OutputArguments {
@@ -192,18 +195,42 @@ fn unless_closed<T>(result: io::Result<T>, otherwise: T) -> io::Result<T> {
 }
 
 /// A flag that Ctrl-C or a request to terminate sets: what was read is then still decoded and
-/// delivered. The second time the program ends at once.
+/// delivered. The second time the program ends at once; what comes within [`ECHO`] of the first is the
+/// same request (a terminal and a service manager both tell a group of processes).
 pub fn stop_on_signal(screen: &Screen) -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let (flag, speaker) = (stop.clone(), screen.clone());
     // Without the handler a signal ends the program as usual.
-    let _ = ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
+    let mut first = None;
+    let _ = ctrlc::set_handler(move || match request(&mut first, Instant::now()) {
+        Request::End => {
+            flag.store(true, Ordering::Relaxed);
+            speaker.say("stopping: what has come is decoded; once more to end at once");
         }
-        speaker.say("stopping: what has come is decoded; once more to end at once");
+        Request::Echo => {}
+        Request::EndAtOnce => std::process::exit(130),
     });
     stop
+}
+
+/// What a signal means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Request {
+    End,
+    Echo,
+    EndAtOnce,
+}
+
+/// `first`: when the first one came.
+fn request(first: &mut Option<Instant>, now: Instant) -> Request {
+    match first {
+        None => {
+            *first = Some(now);
+            Request::End
+        }
+        Some(first) if now.saturating_duration_since(*first) < ECHO => Request::Echo,
+        Some(_) => Request::EndAtOnce,
+    }
 }
 
 /// Runs a session with a progress bar.
@@ -324,4 +351,19 @@ fn summary_line(summary: &Summary) -> String {
         line += &format!("; was up to {:.2} s behind real time", summary.behind_s);
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_comes_twice_at_once_is_one_request() {
+        let (mut first, now) = (None, Instant::now());
+        let after = |ms| now + Duration::from_millis(ms);
+        assert_eq!(request(&mut first, now), Request::End);
+        assert_eq!(request(&mut first, after(3)), Request::Echo);
+        assert_eq!(request(&mut first, after(900)), Request::Echo);
+        assert_eq!(request(&mut first, after(1100)), Request::EndAtOnce);
+    }
 }
