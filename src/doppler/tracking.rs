@@ -21,6 +21,8 @@ const REMEMBERED: usize = 1024;
 /// oscillators drift with their temperature.
 const SIGMA_HZ: f64 = 4.0;
 const DRIFT_HZ_PER_S: f64 = 0.2;
+/// A clock that was set by less does no harm, s.
+const LEAST_STEP_S: f64 = 0.1;
 /// Correction's fastest change over the square of the symbol rate, s.
 const SLEW_S: f64 = 0.5e-6;
 
@@ -30,6 +32,8 @@ pub struct Tracking {
     prediction: Arc<dyn Prediction>,
     /// `None`: the prediction is taken as it is.
     refinement: Option<Refinement>,
+    /// Times are those of a running clock.
+    live: bool,
 }
 
 #[derive(Clone)]
@@ -55,7 +59,7 @@ struct Merged {
 impl Tracking {
     /// Follows a prediction as it is: another program knows better.
     pub fn open_loop(prediction: Arc<dyn Prediction>) -> Self {
-        Self { prediction, refinement: None }
+        Self { prediction, refinement: None, live: false }
     }
 
     /// Follows a prediction that is known as well as `prior` says, refined by the carriers that
@@ -69,7 +73,7 @@ impl Tracking {
             fit: Fit::NONE,
             applied: None,
         };
-        Self { prediction, refinement: Some(refinement) }
+        Self { prediction, refinement: Some(refinement), live: false }
     }
 
     /// The shift to steer to at an instant not before the last one asked for; `None` if nothing is
@@ -113,6 +117,24 @@ impl Tracking {
         }
         let mean = Sighting { time, shift_hz, sigma_hz: SIGMA_HZ };
         refinement.sightings.push(Merged { mean, first: time, count: 1.0 });
+    }
+
+    /// Times come from a clock that may be set while samples come, not from a recording.
+    pub fn set_live(&mut self) {
+        self.live = true;
+    }
+
+    /// From now on times are `step_s` later than the count of samples says. Where the clock was set,
+    /// the sightings' times were wrong, and what they said is forgotten. A recording may have a pause
+    /// there, but none goes back.
+    pub fn stepped(&mut self, step_s: f64) {
+        let Some(refinement) = &mut self.refinement else { return };
+        if step_s < -LEAST_STEP_S || self.live && step_s > LEAST_STEP_S {
+            refinement.sightings.clear();
+            refinement.stale = false;
+            refinement.fit = Fit::NONE;
+            refinement.applied = None;
+        }
     }
 
     /// What the sightings said so far; `None` if the prediction is taken as it is, or none came.
@@ -182,6 +204,34 @@ mod tests {
         }
         assert!(worst < 10.0, "{worst}");
         assert!((tracking.fit().unwrap().late_s - 2.5).abs() < 0.1);
+    }
+
+    #[test]
+    fn what_was_seen_at_wrong_times_is_forgotten_when_the_clock_is_set() {
+        for (live, step_s, forgets) in [
+            (true, 30.0, true),
+            (true, -30.0, true),
+            (true, 0.05, false),
+            (false, 30.0, false),
+            (false, -30.0, true),
+        ] {
+            let prior = Prior::of_elements(437.5e6, 1.0);
+            let mut tracking = Tracking::closed_loop(Arc::new(Flyby), prior, 9600.0);
+            if live {
+                tracking.set_live();
+            }
+            for k in -100..0 {
+                let s = f64::from(k);
+                tracking.sighted(time(s), Flyby::at(s) + 500.0);
+            }
+            tracking.shift_hz(Some(time(0.0)));
+            assert!(tracking.fit().is_some());
+            tracking.stepped(step_s);
+            assert_eq!(tracking.fit().is_none(), forgets, "{live} {step_s}");
+            let now = time(1.0 + step_s);
+            let correction = tracking.shift_hz(Some(now)).unwrap() - Flyby::at(1.0 + step_s);
+            assert_eq!(correction.abs() < 1.0, forgets, "{live} {step_s}: {correction}");
+        }
     }
 
     #[test]

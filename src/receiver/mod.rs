@@ -235,6 +235,13 @@ impl Receiver {
         }
     }
 
+    /// Samples come from a radio: a jump of their time is a clock that was set, not a pause.
+    pub fn set_live(&mut self) {
+        if let Some(steering) = &mut self.steering {
+            steering.set_live();
+        }
+    }
+
     /// What the frames received so far said about the prediction; `None` without a prediction that
     /// learns, or without frames.
     pub fn fit(&mut self) -> Option<Fit> {
@@ -306,10 +313,14 @@ impl Receiver {
     /// lead (captures that were made one after the other). A radio that was tuned elsewhere without
     /// a pause is followed, with the phase continuous.
     pub fn anchor(&mut self, anchor: Anchor, out: &mut Vec<Frame>) {
-        if let (Some(expected), Some(stated)) = (self.clock.time(anchor.sample), anchor.time)
-            && stated.duration_since(expected).abs().as_secs_f64() > CLOCK_TOLERANCE_S
-        {
-            self.interrupt(anchor.sample, out);
+        if let (Some(expected), Some(stated)) = (self.clock.time(anchor.sample), anchor.time) {
+            let step_s = stated.duration_since(expected).as_secs_f64();
+            if step_s.abs() > CLOCK_TOLERANCE_S {
+                self.interrupt(anchor.sample, out);
+                if let Some(steering) = &mut self.steering {
+                    steering.stepped(step_s);
+                }
+            }
         }
         self.clock.add(anchor);
         // Audio and a real IF have a receiver before them that was tuned to the downlink.

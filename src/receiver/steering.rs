@@ -111,6 +111,16 @@ impl Steering {
         self.due = 0;
     }
 
+    /// From now on times are so much later than the count of samples says.
+    pub(super) fn stepped(&mut self, step_s: f64) {
+        self.tracking.stepped(step_s);
+    }
+
+    /// Times come from a clock that may be set.
+    pub(super) fn set_live(&mut self) {
+        self.tracking.set_live();
+    }
+
     /// Samples before this one will not be asked for.
     pub(super) fn forget_before(&mut self, sample: u64) {
         while self.ramps.get(1).is_some_and(|second| second.first_sample <= sample) {

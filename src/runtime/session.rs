@@ -225,7 +225,10 @@ impl Session {
         let stop = self.stop.clone();
         let mut supervisor =
             Supervisor::new(&feed, lane_samples, updates.clone(), watchdog, say, stop);
-        for receiver in self.receivers {
+        for mut receiver in self.receivers {
+            if self.pace == Pace::Live {
+                receiver.set_live();
+            }
             supervisor.start(&mut feed, receiver)?;
         }
 
