@@ -121,12 +121,14 @@ pub fn record(frame: &Frame) -> io::Result<Vec<u8>> {
 pub struct JsonLinesSink<W> {
     name: String,
     writer: W,
+    /// The last line may have no end.
+    torn: bool,
 }
 
 impl<W: Write + Send> JsonLinesSink<W> {
     /// Writes to `writer`, which is called `name` in messages.
     pub fn new(name: impl Into<String>, writer: W) -> Self {
-        Self { name: name.into(), writer }
+        Self { name: name.into(), writer, torn: false }
     }
 }
 
@@ -138,9 +140,13 @@ impl<W: Write + Send> Sink for JsonLinesSink<W> {
     fn write(&mut self, frame: &Frame) -> Result<(), SinkError> {
         let written = record(frame).and_then(|mut line| {
             line.push(b'\n');
+            if self.torn {
+                line.insert(0, b'\n');
+            }
             self.writer.write_all(&line)?;
             self.writer.flush()
         });
+        self.torn = written.is_err();
         written.map_err(|cause| SinkError { name: self.name.clone(), cause })
     }
 
@@ -174,6 +180,42 @@ mod tests {
                 "\n"
             )
         );
+    }
+
+    /// A disk with so much room.
+    struct Disk {
+        written: Vec<u8>,
+        room: usize,
+    }
+
+    impl Write for &mut Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = bytes.len().min(self.room - self.written.len());
+            if count == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.written.extend(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn half_a_line_does_not_spoil_the_next_one() {
+        let whole = line(&full_frame());
+        let mut disk = Disk { written: Vec::new(), room: whole.len() + 20 };
+        let mut sink = JsonLinesSink::new("test", &mut disk);
+        sink.write(&full_frame()).unwrap();
+        assert!(sink.write(&full_frame()).is_err());
+        assert!(sink.write(&full_frame()).is_err());
+        sink.writer.room = usize::MAX;
+        sink.write(&full_frame()).unwrap();
+        sink.write(&full_frame()).unwrap();
+        let text = String::from_utf8(disk.written).unwrap();
+        assert_eq!(text, format!("{whole}{}\n{whole}{whole}", &whole[..20]));
     }
 
     #[test]
