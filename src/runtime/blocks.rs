@@ -89,7 +89,13 @@ impl Kernel for ReceiverBlock {
                 });
                 if let Some(lookabout) = &mut self.lookabout {
                     let centre_hz = self.receiver.looked_for_hz();
-                    lookabout.push(block.first_sample, &block.samples, centre_hz);
+                    let looked = guard(|| {
+                        lookabout.push(block.first_sample, &block.samples, centre_hz);
+                    });
+                    if let Err(text) = looked {
+                        tracing::warn!("looking around a downlink: {text}; receiving goes on");
+                        self.lookabout = None;
+                    }
                 }
             }
             Next::End => {
