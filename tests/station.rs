@@ -81,7 +81,9 @@ impl Desk {
 
     /// Files of passes with this extension, in the order of their names.
     fn passes(&self, extension: &str) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.path("passes")).unwrap();
+        let rehearsal = self.path("passes").join("rehearsal");
+        let folder = if rehearsal.is_dir() { rehearsal } else { self.path("passes") };
+        let entries = fs::read_dir(folder).unwrap();
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
         paths.retain(|path| path.extension().is_some_and(|e| e == extension));
         paths.sort();
@@ -222,12 +224,18 @@ fn a_rehearsed_pass_leaves_frames_report_and_picture_also_with_a_full_disk() {
     let desk = Desk::new(&format!(
         "{HIGH}{RADIO}[[satellite]]\nname = \"S1\"\n[[sink]]\nkind = \"jsonl\"\npath = \"/dev/full\"\n\
          [[sink]]\nkind = \"text\"\npath = \"all.txt\"\n[recording]\nfolder = \"recordings\"\n\
-         band = \"downlink\"\nreserve = \"0\"\n"
+         band = \"downlink\"\nreserve = \"0\"\nkeep = \"1\"\n"
     ));
     fs::write(desk.path("all.txt"), "older\n").unwrap();
     let (rise, _) = desk.first_pass();
     let start = rise.checked_add(jiff::SignedDuration::from_secs(-60)).unwrap().to_string();
-    let output = desk.tulpar(&["--rehearse", "150", "--start", &start, "--once"]).output().unwrap();
+    // A recording that is real, and a keep that would have it removed.
+    fs::create_dir_all(desk.path("recordings")).unwrap();
+    for extension in ["sigmf-meta", "sigmf-data"] {
+        fs::write(desk.path("recordings").join(format!("real.{extension}")), "{}").unwrap();
+    }
+    let arguments = ["--rehearse", "150", "--start", &start, "--once", "--deliver"];
+    let output = desk.tulpar(&arguments).output().unwrap();
     let lines = said(&output);
     assert!(output.status.success(), "{lines:?}");
     assert!(lines.iter().any(|line| line.contains("S1: receiving from")), "{lines:?}");
@@ -261,6 +269,10 @@ fn a_rehearsed_pass_leaves_frames_report_and_picture_also_with_a_full_disk() {
     assert!(text.starts_with("older\n") && text.len() > 100 * count);
     let recording = report["recordings"][0].as_str().unwrap();
     assert!(Path::new(recording).is_file());
+    // What is simulated stays apart from what was received.
+    assert!(Path::new(recording).starts_with(desk.path("passes").join("rehearsal")));
+    assert_eq!(fs::read_dir(desk.path("recordings")).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(desk.path("passes")).unwrap().count(), 1);
 
     let picture = fs::File::open(&desk.passes("png")[0]).unwrap();
     let mut reader = png::Decoder::new(BufReader::new(picture)).read_info().unwrap();
@@ -275,7 +287,8 @@ fn a_rehearsed_pass_leaves_frames_report_and_picture_also_with_a_full_disk() {
 fn told_to_stop_in_the_middle_of_a_pass_it_reports_what_there_was() {
     use std::os::unix::net::UnixDatagram;
 
-    let desk = Desk::new(&format!("{HIGH}{RADIO}[[satellite]]\nname = \"S1\"\n"));
+    let sink = "[[sink]]\nkind = \"text\"\npath = \"all.txt\"\n";
+    let desk = Desk::new(&format!("{HIGH}{RADIO}[[satellite]]\nname = \"S1\"\n{sink}"));
     let manager = UnixDatagram::bind(desk.path("notify")).unwrap();
     manager.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     // In the middle of the first pass: it takes the rest.
@@ -293,6 +306,8 @@ fn told_to_stop_in_the_middle_of_a_pass_it_reports_what_there_was() {
     assert!(time(&report["received"]["from"]) >= middle.parse().unwrap(), "{report}");
     assert!(report["frames"].as_u64().unwrap() > 0, "{report}");
     assert_eq!(desk.passes("png").len(), 1);
+    // Nobody asked for the simulated frames to be handed on.
+    assert!(!desk.path("all.txt").exists());
 
     let mut told = Vec::new();
     let mut buffer = [0; 512];

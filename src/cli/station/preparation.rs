@@ -20,6 +20,9 @@ use crate::cli::decode::Decoding;
 use crate::cli::reception;
 use crate::cli::sky::{self, SkyArguments};
 
+/// What a rehearsal leaves is kept here, in the folder for passes.
+const REHEARSAL: &str = "rehearsal";
+
 /// A station whose file makes sense.
 pub struct Prepared {
     /// The file.
@@ -213,6 +216,23 @@ impl Prepared {
             radios: satellite.radios.iter().map(|(radio, _)| *radio).collect(),
         })
         .collect()
+    }
+
+    /// Keeps what is simulated away from what was received: passes and recordings go into a folder of
+    /// their own, and no sink gets a frame unless `deliver` says so.
+    pub fn set_apart(&mut self, deliver: bool) {
+        self.file.passes.push(REHEARSAL);
+        if let Some(recording) = &mut self.file.recording {
+            // What is removed to make room is removed there.
+            recording.folder = self.file.passes.join("recordings");
+        }
+        if !deliver {
+            self.file.sinks.clear();
+            for satellite in &mut self.satellites {
+                satellite.request.sinks.clear();
+            }
+            self.file.satellites.iter_mut().for_each(|satellite| satellite.sinks.clear());
+        }
     }
 
     /// Makes the folders ready and opens the sinks once. A disk without room for recordings is a
