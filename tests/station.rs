@@ -63,7 +63,7 @@ impl Desk {
         command
     }
 
-    fn spawn(&self, more: &[&str], notify: Option<&Path>) -> Running {
+    fn command(&self, more: &[&str]) -> Command {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin("tulpar"));
         command
             .args(self.arguments(more))
@@ -71,12 +71,15 @@ impl Desk {
             .env("TULPAR_CONFIG", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config.toml"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        command
+    }
+
+    fn spawn(&self, more: &[&str], notify: Option<&Path>) -> Running {
+        let mut command = self.command(more);
         if let Some(socket) = notify {
             command.env("NOTIFY_SOCKET", socket).env("WATCHDOG_USEC", "3000000");
         }
-        let mut child = command.spawn().unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap());
-        Running { child, lines, seen: String::new() }
+        Running::new(&mut command)
     }
 
     /// Files of passes with this extension, in the order of their names.
@@ -113,6 +116,12 @@ struct Running {
 }
 
 impl Running {
+    fn new(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap());
+        Self { child, lines, seen: String::new() }
+    }
+
     fn wait_for(&mut self, words: &str) {
         loop {
             let mut line = String::new();
@@ -319,6 +328,32 @@ fn told_to_stop_in_the_middle_of_a_pass_it_reports_what_there_was() {
     for word in ["WATCHDOG=1", "STATUS=receiving S1", "STOPPING=1"] {
         assert!(told.iter().any(|text| text == word), "{word}: {told:?}");
     }
+}
+
+#[test]
+fn a_folder_that_is_gone_costs_no_frame() {
+    let desk = Desk::new(&format!("{HIGH}{RADIO}[[satellite]]\nname = \"S1\"\n"));
+    let (rise, _) = desk.first_pass();
+    let start = rise.checked_add(jiff::SignedDuration::from_secs(-40)).unwrap().to_string();
+    let state = desk.path("state");
+    let mut command = desk.command(&["--rehearse", "15", "--start", &start, "--once"]);
+    let mut running = Running::new(command.env("STATE_DIRECTORY", &state));
+    running.wait_for("Ctrl-C stops");
+    // No folder can be made below a file.
+    fs::remove_dir_all(desk.path("passes")).unwrap();
+    fs::write(desk.path("passes"), "").unwrap();
+    running.wait_for("the pass is kept in");
+    std::thread::sleep(Duration::from_millis(2500));
+    running.terminate();
+    running.end();
+    let kept = |extension: &str| {
+        let entries = fs::read_dir(state.join("passes")).unwrap();
+        let mut paths = entries.map(|entry| entry.unwrap().path());
+        fs::read(paths.find(|path| path.extension().is_some_and(|e| e == extension)).unwrap())
+    };
+    assert!(!records(&kept("jsonl").unwrap()).is_empty());
+    let report: Value = serde_json::from_slice(&kept("json").unwrap()).unwrap();
+    assert!(report["failures"][0].as_str().unwrap().contains("the pass is kept in"), "{report}");
 }
 
 #[test]

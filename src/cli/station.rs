@@ -1,6 +1,7 @@
 //! `tulpar station`: unattended reception of a station's satellites.
 
 mod clock;
+mod folders;
 mod pass;
 mod preparation;
 mod rehearsal;

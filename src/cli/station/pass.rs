@@ -24,6 +24,7 @@ use tulpar::station::waterfall::Waterfall;
 use tulpar::{Complex32, RequestError};
 
 use super::clock::{Clock, LONGEST_WAIT};
+use super::folders;
 use super::preparation::Prepared;
 use super::rehearsal::SimulatedRadio;
 use super::sinks;
@@ -109,7 +110,7 @@ impl Assignment {
         let radio = &self.prepared.file.radios[self.task.radio];
         let candidate = &self.task.candidate;
         let began = self.clock.now();
-        let base = self.base(began);
+        let (base, lost) = self.base(began);
         let mut report = PassReport {
             satellite: satellite.entry.name.clone(),
             norad_id: satellite.entry.norad_id,
@@ -124,6 +125,9 @@ impl Assignment {
             elements_epoch: self.orbit.epoch().to_string(),
             ..PassReport::default()
         };
+        if let Some(line) = lost {
+            self.fail(&mut report, line);
+        }
         match self.attend(&base, &mut report) {
             Ok(Some(reception)) => {
                 report.add(&lock(&reception.log), Some(&lock(&reception.waterfall)));
@@ -140,14 +144,16 @@ impl Assignment {
         report
     }
 
-    /// Path of the pass's files, without extension.
-    fn base(&self, began: Timestamp) -> PathBuf {
+    /// Path of the pass's files, without extension, in a folder that can be written to, and what is to
+    /// be said if that is not the station's.
+    fn base(&self, began: Timestamp) -> (PathBuf, Option<String>) {
         let name = &self.prepared.satellites[self.task.candidate.request].entry.name;
         let kept = |c: char| if c.is_alphanumeric() || "-_+".contains(c) { c } else { '_' };
         let name: String = name.chars().map(kept).collect();
         let time = began.strftime("%Y-%m-%dT%H%M%SZ");
+        let (folder, lost) = folders::for_files(&self.prepared.file.passes);
         // Extensions are set: the name may have no dot.
-        self.prepared.file.passes.join(format!("{time}_{name}"))
+        (folder.join(format!("{time}_{name}")), lost)
     }
 
     /// Opens the radio, again and again until it is there. `None`: stopped meanwhile.
@@ -266,7 +272,9 @@ impl Assignment {
                 report.frames_file = Some(name);
             }
             Err(error) => {
-                self.fail(report, format!("{}: cannot be written ({error})", frames.display()));
+                let line = format!("{}: cannot be written ({error})", frames.display());
+                self.fail(report, format!("{line}; the frames go to the log"));
+                session.sinks.push(Box::new(sinks::Spoken(self.say.clone())));
             }
         }
         for sink in self.prepared.file.sinks.iter().chain(&request.sinks) {

@@ -1,6 +1,6 @@
 //! Everything that can be checked before the first pass: satellites, radios, elements, folders.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use tulpar::runtime::Status;
 use tulpar::source::device::{self, OpenError, RadioSettings};
 use tulpar::station::{RadioRequest, Request, SatelliteRequest, StationFile};
 
-use super::sinks;
+use super::{folders, sinks};
 use crate::cli::decode::Decoding;
 use crate::cli::reception;
 use crate::cli::sky::{self, SkyArguments};
@@ -300,14 +300,10 @@ fn reached(radio: &RadioRequest, downlinks: &[Downlink]) -> Vec<Downlink> {
 }
 
 /// Sees to it that a folder is there and can be written to.
-fn writable(folder: &PathBuf, key: &str) -> Result<(), RequestError> {
-    let probe = folder.join(format!(".tulpar-{}", std::process::id()));
-    let tried = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&probe, b""));
-    tried.map_err(|error| {
+fn writable(folder: &Path, key: &str) -> Result<(), RequestError> {
+    folders::make_ready(folder).map_err(|error| {
         let subject = format!("{key} = {}", folder.display());
         let wrong = format!("cannot be written to ({error})");
         RequestError::new(subject, wrong, "name a folder that can be")
-    })?;
-    let _ = std::fs::remove_file(&probe);
-    Ok(())
+    })
 }

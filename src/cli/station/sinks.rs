@@ -5,11 +5,35 @@ use std::io::stdout;
 
 use tulpar::RequestError;
 use tulpar::catalogue::flowgraph_file::SinkRequest;
-use tulpar::sink::Sink;
+use tulpar::frame::Frame;
 use tulpar::sink::jsonl::JsonLinesSink;
 use tulpar::sink::kiss_file::KissFileSink;
 use tulpar::sink::text::TextSink;
 use tulpar::sink::udp::UdpSink;
+use tulpar::sink::{Sink, SinkError};
+
+use super::pass::Say;
+
+/// Says each frame in hex: where it cannot be kept it can at least be read.
+pub struct Spoken(pub Say);
+
+impl Sink for Spoken {
+    fn name(&self) -> &str {
+        "log"
+    }
+
+    fn write(&mut self, frame: &Frame) -> Result<(), SinkError> {
+        let hex: String = frame.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let satellite = frame.origin.satellite.as_deref().unwrap_or("?");
+        let time = frame.time.map_or("?".to_owned(), |time| format!("{time:.3}"));
+        (self.0)(&format!("frame {satellite} {time} {hex}"));
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
 
 const PRINTED: &str = "standard output";
 
