@@ -331,6 +331,28 @@ fn told_to_stop_in_the_middle_of_a_pass_it_reports_what_there_was() {
 }
 
 #[test]
+fn corrections_that_cannot_be_read_are_refused_at_the_start_and_cost_no_pass() {
+    let desk = Desk::new(&format!("{HIGH}{RADIO}[[satellite]]\nname = \"S1\"\n"));
+    let (_, middle) = desk.first_pass();
+    fs::write(desk.path("config.toml"), "").unwrap();
+    fs::write(desk.path("corrections.toml"), "[[").unwrap();
+    let config = desk.path("config.toml");
+    let mut refusing = desk.tulpar(&["--dry-run", "--start", START]);
+    refused(refusing.env("TULPAR_CONFIG", &config), &["corrections.toml"]);
+    fs::remove_file(desk.path("corrections.toml")).unwrap();
+    let late = middle.checked_add(jiff::SignedDuration::from_secs(-200)).unwrap().to_string();
+    let mut command = desk.command(&["--rehearse", "40", "--start", &late, "--once"]);
+    let mut running = Running::new(command.env("TULPAR_CONFIG", &config));
+    running.wait_for("Ctrl-C stops");
+    fs::write(desk.path("corrections.toml"), "[[").unwrap();
+    running.wait_for("receiving without corrections");
+    std::thread::sleep(Duration::from_millis(2000));
+    running.terminate();
+    running.end();
+    assert!(desk.report()["frames"].as_u64().unwrap() > 0);
+}
+
+#[test]
 fn a_folder_that_is_gone_costs_no_frame() {
     let desk = Desk::new(&format!("{HIGH}{RADIO}[[satellite]]\nname = \"S1\"\n"));
     let (rise, _) = desk.first_pass();

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tracing::Level;
 use tulpar::doppler::after;
+use tulpar::doppler::correction::Corrections;
 use tulpar::doppler::orbit::Orbit;
 use tulpar::doppler::sky::observe;
 use tulpar::frame::Frame;
@@ -30,7 +31,7 @@ use super::rehearsal::SimulatedRadio;
 use super::sinks;
 use crate::cli::decode::Placement;
 use crate::cli::doppler::Aim;
-use crate::cli::{log, reception, record};
+use crate::cli::{log, reception, record, sky};
 
 /// Pause between attempts to open a radio that is not there, s.
 const RETRY_S: f64 = 5.0;
@@ -212,10 +213,14 @@ impl Assignment {
         let began = self.clock.now();
         let sample_rate_hz = source.info().sample_rate_hz;
         let mut decoding = self.prepared.decoding(index, radio)?;
+        let corrections = sky::corrections().unwrap_or_else(|error| {
+            self.fail(report, format!("{error}; receiving without corrections"));
+            Corrections::default()
+        });
         let placement = Placement {
             effort: request.effort,
             centre_frequency_hz: centre_hz,
-            aim: Aim::over(self.orbit.clone(), self.prepared.place, began)?,
+            aim: Aim::over(self.orbit.clone(), self.prepared.place, began, &corrections),
             ..Placement::default()
         };
         let mut session = reception::session(

@@ -65,6 +65,8 @@ impl Prepared {
     /// The file is wrong, or asks for what there is not.
     pub fn open(path: &Path) -> Result<Self, RequestError> {
         let file = StationFile::open(path)?;
+        // Each pass reads them anew; what is wrong now is to be mended now.
+        sky::corrections()?;
         let name = path.display().to_string();
         let catalogue = Catalogue::load()?;
         let sky = SkyArguments::default().or(&file.elements, None);
