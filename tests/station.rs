@@ -394,19 +394,25 @@ fn a_radio_is_opened_tuned_and_received_from() {
     let sample = move |n: u64| bytes[(n % bytes.len() as u64) as usize];
     let server = RtlTcpServer::playing(250_000.0, 5_000, Arc::new(sample));
     let desk = Desk::new("");
+    // Beside it, what does not answer costs nothing: elements, a radio, a host.
     fs::write(desk.path("e.tle"), common::station::stationary(1, now)).unwrap();
     let centre_hz = common::station::CARRIER_HZ - 60_000.0;
     desk.write(&format!(
-        "place = \"0,{longitude_deg:.3},0\"\nelements = [\"e.tle\"]\n[[radio]]\nname = \"uhf\"\n\
-         device = \"{}\"\ngain = \"30\"\nsample_rate_hz = 250_000\nfrequency_hz = {centre_hz:.1}\n\
-         [[satellite]]\nname = \"S1\"\n[[sink]]\nkind = \"jsonl\"\n",
-        server.uri()
+        "place = \"0,{longitude_deg:.3},0\"\nelements = [\"no.tle\", \"e.tle\"]\n[[radio]]\n\
+         name = \"uhf\"\ndevice = \"{}\"\ngain = \"30\"\nsample_rate_hz = 250_000\nfrequency_hz = {centre_hz:.1}\n\
+         [[satellite]]\nname = \"S1\"\n[[sink]]\nkind = \"jsonl\"\n[[sink]]\nkind = \"udp\"\n\
+         target = \"no-such-host.invalid:5000\"\n{}",
+        server.uri(),
+        RADIO.replace("\"uhf\"", "\"dead\"")
     ));
     let mut running = desk.spawn(&["--hours", "0.002"], None);
     running.wait_for("in the middle of it");
     let mut out = String::new();
     running.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
     let text = running.end();
+    for words in ["no.tle: there is no such", "radio dead: ", "no-such-host.invalid:5000"] {
+        assert!(text.contains(words), "{words} in {text}");
+    }
     let frames = records(out.as_bytes());
     assert!(frames.len() > 5, "{text}");
     let late = |frame: &Value| time(&frame["time"]).duration_since(now).as_secs_f64();

@@ -285,7 +285,10 @@ impl Assignment {
         for sink in self.prepared.file.sinks.iter().chain(&request.sinks) {
             match sinks::open(sink) {
                 Ok(sink) => session.sinks.push(sink),
-                Err(error) => self.fail(report, error.to_string()),
+                Err(error) => {
+                    self.fail(report, format!("{error}; trying again with the frames"));
+                    session.sinks.push(Box::new(sinks::Later::new(sink)));
+                }
             }
         }
         session.pace = pace;

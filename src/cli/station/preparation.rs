@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tulpar::RequestError;
+use tulpar::catalogue::flowgraph_file::SinkRequest;
 use tulpar::catalogue::{Catalogue, Satellite};
 use tulpar::doppler::elements::Store;
 use tulpar::doppler::orbit::Orbit;
@@ -178,7 +179,7 @@ impl Prepared {
     /// Reads the elements, from the network if they are there and old.
     ///
     /// # Errors
-    /// There are none, or a source cannot be read.
+    /// There are none, or no source can be read.
     pub fn elements(&self) -> Result<Store, RequestError> {
         read_elements(&self.sky, &self.name)
     }
@@ -238,7 +239,7 @@ impl Prepared {
     }
 
     /// Makes the folders ready and opens the sinks once. A disk without room for recordings is a
-    /// note: it costs nothing but them.
+    /// note: it costs nothing but them. So is a host that is not known: it may be later.
     ///
     /// # Errors
     /// Something cannot be written to.
@@ -257,37 +258,52 @@ impl Prepared {
         }
         let own = self.file.satellites.iter().flat_map(|satellite| &satellite.sinks);
         for sink in self.file.sinks.iter().chain(own) {
-            sinks::open(sink)?;
+            match (sinks::open(sink), sink) {
+                (Ok(_), _) => {}
+                // The network may come later.
+                (Err(error), SinkRequest::Udp { .. }) => {
+                    self.notes.push(format!("{}: {}; trying again", error.subject, error.wrong));
+                }
+                (Err(error), _) => return Err(error),
+            }
         }
         Ok(())
     }
 
-    /// Opens each radio once, as it is set up for the first satellite that it can receive.
+    /// Opens each radio once, as it is set up for the first satellite that it can receive. One that
+    /// does not answer is a note if another does: each pass tries again.
     ///
     /// # Errors
-    /// It cannot be opened: a [`RequestError`] if it never will, as it is asked for.
-    pub fn check_radios(&self) -> anyhow::Result<()> {
+    /// None can be opened, or one never will as it is asked for: a [`RequestError`].
+    pub fn check_radios(&mut self) -> anyhow::Result<()> {
+        let mut absent = Vec::new();
+        let mut answers = false;
         for (index, radio) in self.file.radios.iter().enumerate() {
             let Some(settings) = self.satellites.iter().find_map(|s| s.settings(index)) else {
                 continue;
             };
             match device::open(&radio.device, settings) {
-                Ok(_) => {}
+                Ok(_) => answers = true,
                 Err(OpenError::Request(error)) => {
                     let subject = format!("radio {}: {}", radio.name, error.subject);
                     return Err(RequestError { subject, ..error }.into());
                 }
-                Err(absent @ OpenError::Absent { .. }) => {
-                    return Err(anyhow::anyhow!("radio {}: {absent}", radio.name));
+                Err(error @ OpenError::Absent { .. }) => {
+                    absent.push(format!("radio {}: {error}", radio.name));
                 }
             }
         }
+        if !answers && !absent.is_empty() {
+            return Err(anyhow::anyhow!(absent.join("; ")));
+        }
+        let again = |line| format!("{line}; each pass tries again");
+        self.notes.extend(absent.into_iter().map(again));
         Ok(())
     }
 }
 
 fn read_elements(sky: &SkyArguments, name: &str) -> Result<Store, RequestError> {
-    sky.elements_if_any()?.ok_or_else(|| {
+    sky.available_elements_if_any()?.ok_or_else(|| {
         let right = "add files, folders or URLs of TLEs or OMMs: elements = [\"cubesats.tle\"]";
         RequestError::new(name, "elements is missing", right)
     })
