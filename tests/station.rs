@@ -63,7 +63,7 @@ impl Desk {
         command
     }
 
-    fn spawn(&self, more: &[&str], notify: Option<&Path>) -> Running {
+    fn command(&self, more: &[&str]) -> Command {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin("tulpar"));
         command
             .args(self.arguments(more))
@@ -71,17 +71,22 @@ impl Desk {
             .env("TULPAR_CONFIG", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config.toml"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        command
+    }
+
+    fn spawn(&self, more: &[&str], notify: Option<&Path>) -> Running {
+        let mut command = self.command(more);
         if let Some(socket) = notify {
             command.env("NOTIFY_SOCKET", socket).env("WATCHDOG_USEC", "3000000");
         }
-        let mut child = command.spawn().unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap());
-        Running { child, lines, seen: String::new() }
+        Running::new(&mut command)
     }
 
     /// Files of passes with this extension, in the order of their names.
     fn passes(&self, extension: &str) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.path("passes")).unwrap();
+        let rehearsal = self.path("passes").join("rehearsal");
+        let folder = if rehearsal.is_dir() { rehearsal } else { self.path("passes") };
+        let entries = fs::read_dir(folder).unwrap();
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
         paths.retain(|path| path.extension().is_some_and(|e| e == extension));
         paths.sort();
@@ -111,6 +116,12 @@ struct Running {
 }
 
 impl Running {
+    fn new(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap());
+        Self { child, lines, seen: String::new() }
+    }
+
     fn wait_for(&mut self, words: &str) {
         loop {
             let mut line = String::new();
@@ -222,12 +233,18 @@ fn a_rehearsed_pass_leaves_frames_report_and_picture_also_with_a_full_disk() {
     let desk = Desk::new(&format!(
         "{HIGH}{RADIO}[[satellite]]\nname = \"S1\"\n[[sink]]\nkind = \"jsonl\"\npath = \"/dev/full\"\n\
          [[sink]]\nkind = \"text\"\npath = \"all.txt\"\n[recording]\nfolder = \"recordings\"\n\
-         band = \"downlink\"\nreserve = \"0\"\n"
+         band = \"downlink\"\nreserve = \"0\"\nkeep = \"1\"\n"
     ));
     fs::write(desk.path("all.txt"), "older\n").unwrap();
     let (rise, _) = desk.first_pass();
     let start = rise.checked_add(jiff::SignedDuration::from_secs(-60)).unwrap().to_string();
-    let output = desk.tulpar(&["--rehearse", "150", "--start", &start, "--once"]).output().unwrap();
+    // A recording that is real, and a keep that would have it removed.
+    fs::create_dir_all(desk.path("recordings")).unwrap();
+    for extension in ["sigmf-meta", "sigmf-data"] {
+        fs::write(desk.path("recordings").join(format!("real.{extension}")), "{}").unwrap();
+    }
+    let arguments = ["--rehearse", "150", "--start", &start, "--once", "--deliver"];
+    let output = desk.tulpar(&arguments).output().unwrap();
     let lines = said(&output);
     assert!(output.status.success(), "{lines:?}");
     assert!(lines.iter().any(|line| line.contains("S1: receiving from")), "{lines:?}");
@@ -261,6 +278,10 @@ fn a_rehearsed_pass_leaves_frames_report_and_picture_also_with_a_full_disk() {
     assert!(text.starts_with("older\n") && text.len() > 100 * count);
     let recording = report["recordings"][0].as_str().unwrap();
     assert!(Path::new(recording).is_file());
+    // What is simulated stays apart from what was received.
+    assert!(Path::new(recording).starts_with(desk.path("passes").join("rehearsal")));
+    assert_eq!(fs::read_dir(desk.path("recordings")).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(desk.path("passes")).unwrap().count(), 1);
 
     let picture = fs::File::open(&desk.passes("png")[0]).unwrap();
     let mut reader = png::Decoder::new(BufReader::new(picture)).read_info().unwrap();
@@ -275,7 +296,8 @@ fn a_rehearsed_pass_leaves_frames_report_and_picture_also_with_a_full_disk() {
 fn told_to_stop_in_the_middle_of_a_pass_it_reports_what_there_was() {
     use std::os::unix::net::UnixDatagram;
 
-    let desk = Desk::new(&format!("{HIGH}{RADIO}[[satellite]]\nname = \"S1\"\n"));
+    let sink = "[[sink]]\nkind = \"text\"\npath = \"all.txt\"\n";
+    let desk = Desk::new(&format!("{HIGH}{RADIO}[[satellite]]\nname = \"S1\"\n{sink}"));
     let manager = UnixDatagram::bind(desk.path("notify")).unwrap();
     manager.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     // In the middle of the first pass: it takes the rest.
@@ -293,6 +315,8 @@ fn told_to_stop_in_the_middle_of_a_pass_it_reports_what_there_was() {
     assert!(time(&report["received"]["from"]) >= middle.parse().unwrap(), "{report}");
     assert!(report["frames"].as_u64().unwrap() > 0, "{report}");
     assert_eq!(desk.passes("png").len(), 1);
+    // Nobody asked for the simulated frames to be handed on.
+    assert!(!desk.path("all.txt").exists());
 
     let mut told = Vec::new();
     let mut buffer = [0; 512];
@@ -304,6 +328,54 @@ fn told_to_stop_in_the_middle_of_a_pass_it_reports_what_there_was() {
     for word in ["WATCHDOG=1", "STATUS=receiving S1", "STOPPING=1"] {
         assert!(told.iter().any(|text| text == word), "{word}: {told:?}");
     }
+}
+
+#[test]
+fn corrections_that_cannot_be_read_are_refused_at_the_start_and_cost_no_pass() {
+    let desk = Desk::new(&format!("{HIGH}{RADIO}[[satellite]]\nname = \"S1\"\n"));
+    let (_, middle) = desk.first_pass();
+    fs::write(desk.path("config.toml"), "").unwrap();
+    fs::write(desk.path("corrections.toml"), "[[").unwrap();
+    let config = desk.path("config.toml");
+    let mut refusing = desk.tulpar(&["--dry-run", "--start", START]);
+    refused(refusing.env("TULPAR_CONFIG", &config), &["corrections.toml"]);
+    fs::remove_file(desk.path("corrections.toml")).unwrap();
+    let late = middle.checked_add(jiff::SignedDuration::from_secs(-200)).unwrap().to_string();
+    let mut command = desk.command(&["--rehearse", "40", "--start", &late, "--once"]);
+    let mut running = Running::new(command.env("TULPAR_CONFIG", &config));
+    running.wait_for("Ctrl-C stops");
+    fs::write(desk.path("corrections.toml"), "[[").unwrap();
+    running.wait_for("receiving without corrections");
+    std::thread::sleep(Duration::from_millis(2000));
+    running.terminate();
+    running.end();
+    assert!(desk.report()["frames"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn a_folder_that_is_gone_costs_no_frame() {
+    let desk = Desk::new(&format!("{HIGH}{RADIO}[[satellite]]\nname = \"S1\"\n"));
+    let (rise, _) = desk.first_pass();
+    let start = rise.checked_add(jiff::SignedDuration::from_secs(-40)).unwrap().to_string();
+    let state = desk.path("state");
+    let mut command = desk.command(&["--rehearse", "15", "--start", &start, "--once"]);
+    let mut running = Running::new(command.env("STATE_DIRECTORY", &state));
+    running.wait_for("Ctrl-C stops");
+    // No folder can be made below a file.
+    fs::remove_dir_all(desk.path("passes")).unwrap();
+    fs::write(desk.path("passes"), "").unwrap();
+    running.wait_for("the pass is kept in");
+    std::thread::sleep(Duration::from_millis(2500));
+    running.terminate();
+    running.end();
+    let kept = |extension: &str| {
+        let entries = fs::read_dir(state.join("passes")).unwrap();
+        let mut paths = entries.map(|entry| entry.unwrap().path());
+        fs::read(paths.find(|path| path.extension().is_some_and(|e| e == extension)).unwrap())
+    };
+    assert!(!records(&kept("jsonl").unwrap()).is_empty());
+    let report: Value = serde_json::from_slice(&kept("json").unwrap()).unwrap();
+    assert!(report["failures"][0].as_str().unwrap().contains("the pass is kept in"), "{report}");
 }
 
 #[test]
@@ -322,19 +394,25 @@ fn a_radio_is_opened_tuned_and_received_from() {
     let sample = move |n: u64| bytes[(n % bytes.len() as u64) as usize];
     let server = RtlTcpServer::playing(250_000.0, 5_000, Arc::new(sample));
     let desk = Desk::new("");
+    // Beside it, what does not answer costs nothing: elements, a radio, a host.
     fs::write(desk.path("e.tle"), common::station::stationary(1, now)).unwrap();
     let centre_hz = common::station::CARRIER_HZ - 60_000.0;
     desk.write(&format!(
-        "place = \"0,{longitude_deg:.3},0\"\nelements = [\"e.tle\"]\n[[radio]]\nname = \"uhf\"\n\
-         device = \"{}\"\ngain = \"30\"\nsample_rate_hz = 250_000\nfrequency_hz = {centre_hz:.1}\n\
-         [[satellite]]\nname = \"S1\"\n[[sink]]\nkind = \"jsonl\"\n",
-        server.uri()
+        "place = \"0,{longitude_deg:.3},0\"\nelements = [\"no.tle\", \"e.tle\"]\n[[radio]]\n\
+         name = \"uhf\"\ndevice = \"{}\"\ngain = \"30\"\nsample_rate_hz = 250_000\nfrequency_hz = {centre_hz:.1}\n\
+         [[satellite]]\nname = \"S1\"\n[[sink]]\nkind = \"jsonl\"\n[[sink]]\nkind = \"udp\"\n\
+         target = \"no-such-host.invalid:5000\"\n{}",
+        server.uri(),
+        RADIO.replace("\"uhf\"", "\"dead\"")
     ));
     let mut running = desk.spawn(&["--hours", "0.002"], None);
     running.wait_for("in the middle of it");
     let mut out = String::new();
     running.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
     let text = running.end();
+    for words in ["no.tle: there is no such", "radio dead: ", "no-such-host.invalid:5000"] {
+        assert!(text.contains(words), "{words} in {text}");
+    }
     let frames = records(out.as_bytes());
     assert!(frames.len() > 5, "{text}");
     let late = |frame: &Value| time(&frame["time"]).duration_since(now).as_secs_f64();

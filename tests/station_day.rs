@@ -86,7 +86,8 @@ fn every_pass_of_a_day_is_taken_and_nothing_grows() {
 
     let began = Instant::now();
     let pace_text = pace.to_string();
-    let mut child = tulpar(&["--rehearse", &pace_text, "--hours", &hours_text]).spawn().unwrap();
+    let mut child =
+        tulpar(&["--rehearse", &pace_text, "--hours", &hours_text, "--deliver"]).spawn().unwrap();
     let mut seen = Vec::new();
     while child.try_wait().unwrap().is_none() {
         std::thread::sleep(Duration::from_millis(500));
@@ -103,7 +104,7 @@ fn every_pass_of_a_day_is_taken_and_nothing_grows() {
     let end =
         time(&Value::from(START)).checked_add(jiff::SignedDuration::from_secs_f64(3600.0 * hours));
     let end = end.unwrap();
-    let mut reports: Vec<Value> = fs::read_dir(path("passes"))
+    let mut reports: Vec<Value> = fs::read_dir(path("passes").join("rehearsal"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|e| e == "json"))

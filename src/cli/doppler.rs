@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tulpar::RequestError;
 use tulpar::catalogue::flowgraph_file::TrackingRequest;
-use tulpar::doppler::correction::{Corrected, Correction};
+use tulpar::doppler::correction::{Corrected, Correction, Corrections};
 use tulpar::doppler::elements::{Elements, Store};
 use tulpar::doppler::lookout::Lookout;
 use tulpar::doppler::orbit::Orbit;
@@ -127,18 +127,16 @@ impl Aim {
     }
 
     /// An orbit over a station from an instant on, with what was measured of the object before.
-    ///
-    /// # Errors
-    /// The file of corrections cannot be read.
     pub fn over(
         orbit: Arc<Orbit>,
         station: Station,
         start: Timestamp,
-    ) -> Result<Self, RequestError> {
+        corrections: &Corrections,
+    ) -> Self {
         let elements = orbit.elements();
-        let correction = sky::corrections()?.of(elements.norad_id).copied();
+        let correction = corrections.of(elements.norad_id).copied();
         let age_days = elements.age_days(start);
-        Ok(Aim::Orbit { orbit, station, age_days, correction })
+        Aim::Orbit { orbit, station, age_days, correction }
     }
 
     /// For a downlink with this carrier, if it is known.
@@ -347,7 +345,7 @@ impl DopplerArguments {
         let elements = self.elements(store, decoding, start)?;
         let orbit = Arc::new(Orbit::new(elements)?);
         let age_days = elements.age_days(start);
-        let aim = Aim::over(orbit.clone(), station, start)?;
+        let aim = Aim::over(orbit.clone(), station, start, &sky::corrections()?);
         let seen = observe(&orbit, &station, start).map_err(|error| {
             RequestError::new(
                 format!("elements of {}", elements.label()),

@@ -94,6 +94,32 @@ impl SkyArguments {
     /// # Errors
     /// A source cannot be read.
     pub fn elements_if_any(&self) -> Result<Option<Store>, RequestError> {
+        self.read_elements(|_, error| Err(error))
+    }
+
+    /// As [`SkyArguments::elements_if_any`], for whoever must go on: a source that cannot be read is
+    /// among the store's warnings.
+    ///
+    /// # Errors
+    /// No source can be read.
+    pub fn available_elements_if_any(&self) -> Result<Option<Store>, RequestError> {
+        let mut first = None;
+        let read = self.read_elements(|store, error| {
+            store.warn(format!("{}: {}; going on without it", error.subject, error.wrong));
+            first.get_or_insert(error);
+            Ok(())
+        })?;
+        match (read, first) {
+            (Some(store), Some(error)) if store.sets().is_empty() => Err(error),
+            (read, _) => Ok(read),
+        }
+    }
+
+    /// Reads every source; `failed` is told of those that cannot be read.
+    fn read_elements(
+        &self,
+        mut failed: impl FnMut(&mut Store, RequestError) -> Result<(), RequestError>,
+    ) -> Result<Option<Store>, RequestError> {
         let sources = match &self.elements[..] {
             [] => configuration()?.elements,
             given => given.to_vec(),
@@ -104,11 +130,14 @@ impl SkyArguments {
         let mut store = Store::default();
         let mut fetcher = None;
         for source in &sources {
-            if fetch::is_url(source) {
-                let read = fetcher.get_or_insert_with(Fetcher::new).elements(source)?;
-                store.add(&fetch::without_credentials(source), read);
+            let read = if fetch::is_url(source) {
+                let fetched = fetcher.get_or_insert_with(Fetcher::new).elements(source);
+                fetched.map(|read| store.add(&fetch::without_credentials(source), read))
             } else {
-                store.add_path(Path::new(source))?;
+                store.add_path(Path::new(source))
+            };
+            if let Err(error) = read {
+                failed(&mut store, error)?;
             }
         }
         Ok(Some(store))
@@ -242,6 +271,10 @@ mod tests {
         let missing = folder.path().join("missing");
         let wrong = super::tests::arguments(&[&file, &missing], "x");
         assert_eq!(wrong.elements().unwrap_err().subject, missing.display().to_string());
+        let available = wrong.available_elements_if_any().unwrap().unwrap();
+        assert_eq!((available.sets().len(), available.warnings().len()), (1, 1));
+        let none = super::tests::arguments(&[&missing], "x").available_elements_if_any();
+        assert_eq!(none.unwrap_err().subject, missing.display().to_string());
         assert_eq!(wrong.station().unwrap_err().subject, "--station");
     }
 

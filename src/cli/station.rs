@@ -1,6 +1,7 @@
 //! `tulpar station`: unattended reception of a station's satellites.
 
 mod clock;
+mod folders;
 mod pass;
 mod preparation;
 mod rehearsal;
@@ -52,6 +53,9 @@ pub struct Arguments {
     #[arg(long, value_name = "PACE", value_parser = numbers::between(0.1, 10_000.0),
           allow_negative_numbers = true)]
     rehearse: Option<f64>,
+    /// Hand the frames of a rehearsal to the sinks of the file too
+    #[arg(long, requires = "rehearse")]
+    deliver: bool,
     /// First instant of a plan or a rehearsal, UTC; now if not given
     #[arg(long, value_name = "RFC3339", value_parser = numbers::instant)]
     start: Option<Timestamp>,
@@ -63,7 +67,8 @@ pub struct Arguments {
 const FILES: &str = "\
 A pass leaves three files in the folder `passes`, named after its time and satellite: .jsonl, the frames
 (written as they come); .json, the report; .png, the spectrum over time with the predicted Doppler
-shift and the frames.";
+shift and the frames. A rehearsal leaves them, and its recordings, in `passes`/rehearsal, removes nothing
+elsewhere, and hands its frames to no sink of the file unless --deliver is given.";
 
 /// Plans, or receives until it is told to stop.
 pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
@@ -102,8 +107,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
 
-    prepared.check_outputs()?;
     let rehearsal = arguments.rehearse.is_some();
+    if rehearsal {
+        prepared.set_apart(arguments.deliver);
+    }
+    prepared.check_outputs()?;
     if !rehearsal {
         prepared.check_radios()?;
     }

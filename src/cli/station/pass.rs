@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tracing::Level;
 use tulpar::doppler::after;
+use tulpar::doppler::correction::Corrections;
 use tulpar::doppler::orbit::Orbit;
 use tulpar::doppler::sky::observe;
 use tulpar::frame::Frame;
@@ -24,12 +25,13 @@ use tulpar::station::waterfall::Waterfall;
 use tulpar::{Complex32, RequestError};
 
 use super::clock::{Clock, LONGEST_WAIT};
+use super::folders;
 use super::preparation::Prepared;
 use super::rehearsal::SimulatedRadio;
 use super::sinks;
 use crate::cli::decode::Placement;
 use crate::cli::doppler::Aim;
-use crate::cli::{log, reception, record};
+use crate::cli::{log, reception, record, sky};
 
 /// Pause between attempts to open a radio that is not there, s.
 const RETRY_S: f64 = 5.0;
@@ -109,7 +111,7 @@ impl Assignment {
         let radio = &self.prepared.file.radios[self.task.radio];
         let candidate = &self.task.candidate;
         let began = self.clock.now();
-        let base = self.base(began);
+        let (base, lost) = self.base(began);
         let mut report = PassReport {
             satellite: satellite.entry.name.clone(),
             norad_id: satellite.entry.norad_id,
@@ -124,6 +126,9 @@ impl Assignment {
             elements_epoch: self.orbit.epoch().to_string(),
             ..PassReport::default()
         };
+        if let Some(line) = lost {
+            self.fail(&mut report, line);
+        }
         match self.attend(&base, &mut report) {
             Ok(Some(reception)) => {
                 report.add(&lock(&reception.log), Some(&lock(&reception.waterfall)));
@@ -140,14 +145,16 @@ impl Assignment {
         report
     }
 
-    /// Path of the pass's files, without extension.
-    fn base(&self, began: Timestamp) -> PathBuf {
+    /// Path of the pass's files, without extension, in a folder that can be written to, and what is to
+    /// be said if that is not the station's.
+    fn base(&self, began: Timestamp) -> (PathBuf, Option<String>) {
         let name = &self.prepared.satellites[self.task.candidate.request].entry.name;
         let kept = |c: char| if c.is_alphanumeric() || "-_+".contains(c) { c } else { '_' };
         let name: String = name.chars().map(kept).collect();
         let time = began.strftime("%Y-%m-%dT%H%M%SZ");
+        let (folder, lost) = folders::for_files(&self.prepared.file.passes);
         // Extensions are set: the name may have no dot.
-        self.prepared.file.passes.join(format!("{time}_{name}"))
+        (folder.join(format!("{time}_{name}")), lost)
     }
 
     /// Opens the radio, again and again until it is there. `None`: stopped meanwhile.
@@ -206,10 +213,14 @@ impl Assignment {
         let began = self.clock.now();
         let sample_rate_hz = source.info().sample_rate_hz;
         let mut decoding = self.prepared.decoding(index, radio)?;
+        let corrections = sky::corrections().unwrap_or_else(|error| {
+            self.fail(report, format!("{error}; receiving without corrections"));
+            Corrections::default()
+        });
         let placement = Placement {
             effort: request.effort,
             centre_frequency_hz: centre_hz,
-            aim: Aim::over(self.orbit.clone(), self.prepared.place, began)?,
+            aim: Aim::over(self.orbit.clone(), self.prepared.place, began, &corrections),
             ..Placement::default()
         };
         let mut session = reception::session(
@@ -266,13 +277,18 @@ impl Assignment {
                 report.frames_file = Some(name);
             }
             Err(error) => {
-                self.fail(report, format!("{}: cannot be written ({error})", frames.display()));
+                let line = format!("{}: cannot be written ({error})", frames.display());
+                self.fail(report, format!("{line}; the frames go to the log"));
+                session.sinks.push(Box::new(sinks::Spoken(self.say.clone())));
             }
         }
         for sink in self.prepared.file.sinks.iter().chain(&request.sinks) {
             match sinks::open(sink) {
                 Ok(sink) => session.sinks.push(sink),
-                Err(error) => self.fail(report, error.to_string()),
+                Err(error) => {
+                    self.fail(report, format!("{error}; trying again with the frames"));
+                    session.sinks.push(Box::new(sinks::Later::new(sink)));
+                }
             }
         }
         session.pace = pace;

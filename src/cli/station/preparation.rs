@@ -1,10 +1,11 @@
 //! Everything that can be checked before the first pass: satellites, radios, elements, folders.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use tulpar::RequestError;
+use tulpar::catalogue::flowgraph_file::SinkRequest;
 use tulpar::catalogue::{Catalogue, Satellite};
 use tulpar::doppler::elements::Store;
 use tulpar::doppler::orbit::Orbit;
@@ -15,10 +16,13 @@ use tulpar::runtime::Status;
 use tulpar::source::device::{self, OpenError, RadioSettings};
 use tulpar::station::{RadioRequest, Request, SatelliteRequest, StationFile};
 
-use super::sinks;
+use super::{folders, sinks};
 use crate::cli::decode::Decoding;
 use crate::cli::reception;
 use crate::cli::sky::{self, SkyArguments};
+
+/// What a rehearsal leaves is kept here, in the folder for passes.
+const REHEARSAL: &str = "rehearsal";
 
 /// A station whose file makes sense.
 pub struct Prepared {
@@ -62,6 +66,8 @@ impl Prepared {
     /// The file is wrong, or asks for what there is not.
     pub fn open(path: &Path) -> Result<Self, RequestError> {
         let file = StationFile::open(path)?;
+        // Each pass reads them anew; what is wrong now is to be mended now.
+        sky::corrections()?;
         let name = path.display().to_string();
         let catalogue = Catalogue::load()?;
         let sky = SkyArguments::default().or(&file.elements, None);
@@ -173,7 +179,7 @@ impl Prepared {
     /// Reads the elements, from the network if they are there and old.
     ///
     /// # Errors
-    /// There are none, or a source cannot be read.
+    /// There are none, or no source can be read.
     pub fn elements(&self) -> Result<Store, RequestError> {
         read_elements(&self.sky, &self.name)
     }
@@ -215,8 +221,25 @@ impl Prepared {
         .collect()
     }
 
+    /// Keeps what is simulated away from what was received: passes and recordings go into a folder of
+    /// their own, and no sink gets a frame unless `deliver` says so.
+    pub fn set_apart(&mut self, deliver: bool) {
+        self.file.passes.push(REHEARSAL);
+        if let Some(recording) = &mut self.file.recording {
+            // What is removed to make room is removed there.
+            recording.folder = self.file.passes.join("recordings");
+        }
+        if !deliver {
+            self.file.sinks.clear();
+            for satellite in &mut self.satellites {
+                satellite.request.sinks.clear();
+            }
+            self.file.satellites.iter_mut().for_each(|satellite| satellite.sinks.clear());
+        }
+    }
+
     /// Makes the folders ready and opens the sinks once. A disk without room for recordings is a
-    /// note: it costs nothing but them.
+    /// note: it costs nothing but them. So is a host that is not known: it may be later.
     ///
     /// # Errors
     /// Something cannot be written to.
@@ -235,37 +258,52 @@ impl Prepared {
         }
         let own = self.file.satellites.iter().flat_map(|satellite| &satellite.sinks);
         for sink in self.file.sinks.iter().chain(own) {
-            sinks::open(sink)?;
+            match (sinks::open(sink), sink) {
+                (Ok(_), _) => {}
+                // The network may come later.
+                (Err(error), SinkRequest::Udp { .. }) => {
+                    self.notes.push(format!("{}: {}; trying again", error.subject, error.wrong));
+                }
+                (Err(error), _) => return Err(error),
+            }
         }
         Ok(())
     }
 
-    /// Opens each radio once, as it is set up for the first satellite that it can receive.
+    /// Opens each radio once, as it is set up for the first satellite that it can receive. One that
+    /// does not answer is a note if another does: each pass tries again.
     ///
     /// # Errors
-    /// It cannot be opened: a [`RequestError`] if it never will, as it is asked for.
-    pub fn check_radios(&self) -> anyhow::Result<()> {
+    /// None can be opened, or one never will as it is asked for: a [`RequestError`].
+    pub fn check_radios(&mut self) -> anyhow::Result<()> {
+        let mut absent = Vec::new();
+        let mut answers = false;
         for (index, radio) in self.file.radios.iter().enumerate() {
             let Some(settings) = self.satellites.iter().find_map(|s| s.settings(index)) else {
                 continue;
             };
             match device::open(&radio.device, settings) {
-                Ok(_) => {}
+                Ok(_) => answers = true,
                 Err(OpenError::Request(error)) => {
                     let subject = format!("radio {}: {}", radio.name, error.subject);
                     return Err(RequestError { subject, ..error }.into());
                 }
-                Err(absent @ OpenError::Absent { .. }) => {
-                    return Err(anyhow::anyhow!("radio {}: {absent}", radio.name));
+                Err(error @ OpenError::Absent { .. }) => {
+                    absent.push(format!("radio {}: {error}", radio.name));
                 }
             }
         }
+        if !answers && !absent.is_empty() {
+            return Err(anyhow::anyhow!(absent.join("; ")));
+        }
+        let again = |line| format!("{line}; each pass tries again");
+        self.notes.extend(absent.into_iter().map(again));
         Ok(())
     }
 }
 
 fn read_elements(sky: &SkyArguments, name: &str) -> Result<Store, RequestError> {
-    sky.elements_if_any()?.ok_or_else(|| {
+    sky.available_elements_if_any()?.ok_or_else(|| {
         let right = "add files, folders or URLs of TLEs or OMMs: elements = [\"cubesats.tle\"]";
         RequestError::new(name, "elements is missing", right)
     })
@@ -280,14 +318,10 @@ fn reached(radio: &RadioRequest, downlinks: &[Downlink]) -> Vec<Downlink> {
 }
 
 /// Sees to it that a folder is there and can be written to.
-fn writable(folder: &PathBuf, key: &str) -> Result<(), RequestError> {
-    let probe = folder.join(format!(".tulpar-{}", std::process::id()));
-    let tried = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&probe, b""));
-    tried.map_err(|error| {
+fn writable(folder: &Path, key: &str) -> Result<(), RequestError> {
+    folders::make_ready(folder).map_err(|error| {
         let subject = format!("{key} = {}", folder.display());
         let wrong = format!("cannot be written to ({error})");
         RequestError::new(subject, wrong, "name a folder that can be")
-    })?;
-    let _ = std::fs::remove_file(&probe);
-    Ok(())
+    })
 }
