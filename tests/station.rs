@@ -331,6 +331,37 @@ fn told_to_stop_in_the_middle_of_a_pass_it_reports_what_there_was() {
 }
 
 #[test]
+fn a_pass_without_samples_is_none_that_was_received() {
+    let desk = Desk::new("");
+    let now = Timestamp::now();
+    let server = RtlTcpServer::playing(250_000.0, 5_000, Arc::new(|_| [127, 127]));
+    let days = now.as_nanosecond() as f64 * 1e-9 / 86_400.0 - 10_957.5;
+    let greenwich_deg = (280.460_618 + 360.985_647_366 * days).rem_euclid(360.0);
+    let longitude_deg = (540.0 - greenwich_deg).rem_euclid(360.0) - 180.0;
+    fs::write(desk.path("e.tle"), common::station::stationary(1, now)).unwrap();
+    desk.write(&format!(
+        "place = \"0,{longitude_deg:.3},0\"\nelements = [\"e.tle\"]\n[[radio]]\nname = \"uhf\"\n\
+         device = \"{}\"\nsample_rate_hz = 250_000\n[[satellite]]\nname = \"S1\"\n\
+         radios = [\"dead\"]\n[[satellite]]\nname = \"S2\"\nradios = [\"uhf\"]\n{}",
+        server.uri(),
+        RADIO.replace("\"uhf\"", "\"dead\"")
+    ));
+    // The other one is never seen: its radio answers at the start, that is all.
+    let sets = [common::station::stationary(1, now), tle(2, 0.0, 0.0, 0.0)].concat();
+    fs::write(desk.path("e.tle"), sets).unwrap();
+    desk.write(
+        &fs::read_to_string(desk.path("station.toml"))
+            .unwrap()
+            .replace("radios = [\"uhf\"]", "radios = [\"uhf\"]\nmin_elevation_deg = 90"),
+    );
+    let output = desk.tulpar(&["--once", "--hours", "0.0012"]).output().unwrap();
+    let lines = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{lines:?}");
+    assert!(lines.iter().any(|line| line == "0 passes received"), "{lines:?}");
+    assert!(desk.report()["failures"][0].as_str().unwrap().contains("radio dead"));
+}
+
+#[test]
 fn corrections_that_cannot_be_read_are_refused_at_the_start_and_cost_no_pass() {
     let desk = Desk::new(&format!("{HIGH}{RADIO}[[satellite]]\nname = \"S1\"\n"));
     let (_, middle) = desk.first_pass();

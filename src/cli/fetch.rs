@@ -151,7 +151,7 @@ impl Copy {
 }
 
 /// Replaces a file as a whole: whoever reads it meanwhile sees the old content or the new.
-fn keep(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn keep(path: &Path, content: &[u8]) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }

@@ -141,7 +141,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         once: arguments.once,
     };
     let watch = Watch::new(Arc::new(prepared), orbits, clock, rehearsal, say.clone(), stop);
-    let passes = watch.run(extent)?;
+    let passes = watch.run(extent);
     say(&format!("{passes} pass{} received", if passes == 1 { "" } else { "es" }));
-    Ok(Outcome::Done)
+    Ok(if arguments.once && passes == 0 { Outcome::Failed } else { Outcome::Done })
 }

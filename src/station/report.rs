@@ -187,6 +187,22 @@ pub struct FitReport {
     pub late_s: f64,
 }
 
+/// An attempt at a pass that got no sample.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Attempt {
+    /// When it began, RFC 3339.
+    pub time: String,
+    /// What went wrong, one line each.
+    pub failures: Vec<String>,
+}
+
+impl Attempt {
+    /// Begun then.
+    pub fn new(began: Timestamp, failures: Vec<String>) -> Self {
+        Self { time: rfc3339(began), failures }
+    }
+}
+
 /// A pass, when it is over.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct PassReport {
@@ -232,6 +248,8 @@ pub struct PassReport {
     pub frames_file: Option<String>,
     /// File of the picture.
     pub picture: Option<String>,
+    /// Attempts before this one, none of which got a sample.
+    pub attempts: Vec<Attempt>,
     /// What went wrong, one line each.
     pub failures: Vec<String>,
     /// What else there is to know, one line each.

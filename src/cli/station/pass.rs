@@ -20,7 +20,7 @@ use tulpar::source::{Anchor, Source};
 use tulpar::station::Task;
 use tulpar::station::picture::{self, Legend};
 use tulpar::station::plan::{LEAD_S, TRAIL_S};
-use tulpar::station::report::{FitReport, Log, PassReport, Span};
+use tulpar::station::report::{Attempt, FitReport, Log, PassReport, Span};
 use tulpar::station::waterfall::Waterfall;
 use tulpar::{Complex32, RequestError};
 
@@ -31,7 +31,7 @@ use super::rehearsal::SimulatedRadio;
 use super::sinks;
 use crate::cli::decode::Placement;
 use crate::cli::doppler::Aim;
-use crate::cli::{log, reception, record, sky};
+use crate::cli::{fetch, log, reception, record, sky};
 
 /// Pause between attempts to open a radio that is not there, s.
 const RETRY_S: f64 = 5.0;
@@ -64,6 +64,20 @@ pub struct Assignment {
     pub stop: Arc<AtomicBool>,
     /// Told what happens.
     pub say: Say,
+    /// Attempts at the same pass that got no sample.
+    pub earlier: Vec<Attempt>,
+    /// Where the files of these were kept: they are replaced.
+    pub base: Option<PathBuf>,
+}
+
+/// What became of an attempt at a pass.
+pub struct Attended {
+    /// What is said of it.
+    pub report: PassReport,
+    /// When it began.
+    pub began: Timestamp,
+    /// Path of its files, without extension.
+    pub base: PathBuf,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -106,12 +120,16 @@ struct Reception {
 
 impl Assignment {
     /// Receives until it is told to stop, and writes what there is to say.
-    pub fn receive(self) -> PassReport {
+    pub fn receive(mut self) -> Attended {
+        let earlier = std::mem::take(&mut self.earlier);
         let satellite = &self.prepared.satellites[self.task.candidate.request];
         let radio = &self.prepared.file.radios[self.task.radio];
         let candidate = &self.task.candidate;
         let began = self.clock.now();
-        let (base, lost) = self.base(began);
+        let (base, lost) = match self.base.take() {
+            Some(base) => (base, None),
+            None => self.base(began),
+        };
         let mut report = PassReport {
             satellite: satellite.entry.name.clone(),
             norad_id: satellite.entry.norad_id,
@@ -124,25 +142,36 @@ impl Assignment {
             pass: Some(Span::new(candidate.rise, candidate.set)),
             highest_elevation_deg: (candidate.elevation_deg * 10.0).round() / 10.0,
             elements_epoch: self.orbit.epoch().to_string(),
+            attempts: earlier,
             ..PassReport::default()
         };
         if let Some(line) = lost {
             self.fail(&mut report, line);
         }
-        match self.attend(&base, &mut report) {
-            Ok(Some(reception)) => {
+        // Whatever goes wrong inside, there is a report.
+        match guarded(|| self.attend(&base, &mut report)) {
+            Some(Ok(Some(reception))) => {
                 report.add(&lock(&reception.log), Some(&lock(&reception.waterfall)));
-                self.draw(&base, &reception, &mut report);
+                self.write(&base, &report);
+                if guarded(|| self.draw(&base, &reception, &mut report)).is_none() {
+                    self.fail(&mut report, "no picture: an internal error".to_owned());
+                }
             }
             // Stopped before there was a radio.
-            Ok(None) => {}
-            Err(error) => report.failures.push(format!("{error:#}")),
+            Some(Ok(None)) => {}
+            Some(Err(error)) => report.failures.push(format!("{error:#}")),
+            None => report.failures.push("the reception failed by an internal error".to_owned()),
         }
+        self.write(&base, &report);
+        Attended { report, began, base }
+    }
+
+    /// Writes the report, as a whole or not at all.
+    fn write(&self, base: &Path, report: &PassReport) {
         let path = base.with_extension("json");
-        if let Err(error) = std::fs::write(&path, report.to_json()) {
+        if let Err(error) = fetch::keep(&path, report.to_json().as_bytes()) {
             (self.say)(&format!("{}: cannot be written ({error})", path.display()));
         }
-        report
     }
 
     /// Path of the pass's files, without extension, in a folder that can be written to, and what is to
@@ -353,6 +382,12 @@ impl Assignment {
             }
         }
     }
+}
+
+/// What `work` returns; `None` if it panics.
+fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    // What it leaves half done is read by nobody but the report.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).ok()
 }
 
 /// An open radio.

@@ -8,6 +8,7 @@
 //!                          new elements, six hours
 //! ```
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -20,11 +21,11 @@ use tulpar::doppler::elements::Store;
 use tulpar::doppler::orbit::Orbit;
 use tulpar::doppler::{after, seconds_between};
 use tulpar::station::plan::{LEAD_S, TRAIL_S, plan};
-use tulpar::station::report::PassReport;
+use tulpar::station::report::Attempt;
 use tulpar::station::{Plan, Task};
 
 use super::clock::{Clock, LONGEST_WAIT, holder};
-use super::pass::{Assignment, Say};
+use super::pass::{Assignment, Attended, Say};
 use super::preparation::Prepared;
 use super::service::Service;
 use super::shown;
@@ -48,6 +49,9 @@ const EARLIEST_S: f64 = 120.0;
 const LONGEST_END: Duration = Duration::from_secs(90);
 /// What is left of a pass is not begun if it is shorter, s.
 const LEAST_S: f64 = 10.0;
+
+/// Tasks of a satellite that end within so long of each other are the same pass, s.
+const SAME_S: f64 = 60.0;
 
 /// How long it goes on.
 #[derive(Debug, Clone, Copy, Default)]
@@ -75,9 +79,32 @@ pub struct Watch {
     elements_read: Timestamp,
     reading: Option<Receiver<Result<Store, RequestError>>>,
     running: Vec<Running>,
-    /// Receptions that were: request, the end of the task, and when it may be begun again.
-    done: Vec<(usize, Timestamp, Timestamp)>,
+    /// Passes that were attempted.
+    done: Vec<Done>,
+    /// Passes of which there were samples.
     received: usize,
+    /// Passes that are over, with or without.
+    over: usize,
+}
+
+/// A pass that was attempted.
+struct Done {
+    request: usize,
+    /// The end of the task.
+    to: Timestamp,
+    /// When it may be begun again.
+    again: Timestamp,
+    /// There were samples.
+    heard: bool,
+    /// Attempts since without one, and where the last of them is kept.
+    attempts: Vec<Attempt>,
+    base: Option<PathBuf>,
+}
+
+impl Done {
+    fn is(&self, request: usize, to: Timestamp) -> bool {
+        self.request == request && seconds_between(self.to, to).abs() < SAME_S
+    }
 }
 
 /// A pass that is being received.
@@ -87,7 +114,7 @@ struct Running {
     stop: Arc<AtomicBool>,
     /// When it was told to end.
     ending: Option<Instant>,
-    thread: JoinHandle<PassReport>,
+    thread: JoinHandle<Attended>,
 }
 
 impl Running {
@@ -125,14 +152,12 @@ impl Watch {
             running: Vec::new(),
             done: Vec::new(),
             received: 0,
+            over: 0,
         }
     }
 
     /// Goes on until it is told to stop, or as far as asked for. Number of passes received.
-    ///
-    /// # Errors
-    /// The system has no thread to give.
-    pub fn run(mut self, extent: Extent) -> std::io::Result<usize> {
+    pub fn run(mut self, extent: Extent) -> usize {
         self.service.ready();
         loop {
             if !self.running.iter().any(Running::hangs) {
@@ -141,7 +166,7 @@ impl Watch {
             let now = self.clock.now();
             self.collect(now);
             let over = extent.until.is_some_and(|until| now >= until);
-            let enough = extent.once && self.received > 0 && self.running.is_empty();
+            let enough = extent.once && self.over > 0 && self.running.is_empty();
             if self.stop.load(Ordering::Relaxed) || over || enough {
                 break;
             }
@@ -151,13 +176,13 @@ impl Watch {
                 self.done.clear();
                 self.plan_is_stale = true;
             }
-            self.refresh_elements(now)?;
+            self.refresh_elements(now);
             if self.plan_is_stale || seconds_between(self.planned, now).abs() > PLAN_S {
                 self.make_plan(now);
             }
-            let may_begin = !(extent.once && self.received + self.running.len() > 0);
+            let may_begin = !(extent.once && self.over + self.running.len() > 0);
             if may_begin {
-                self.begin(now)?;
+                self.begin(now);
             }
             self.end(now);
             self.show(now);
@@ -175,7 +200,7 @@ impl Watch {
         for running in std::mem::take(&mut self.running) {
             self.finished(running, now);
         }
-        Ok(self.received)
+        self.received
     }
 
     fn say(&self, line: &str) {
@@ -201,27 +226,56 @@ impl Watch {
     fn finished(&mut self, running: Running, now: Timestamp) {
         let Running { task, thread, holder, .. } = running;
         let request = task.candidate.request;
-        match thread.join() {
-            Ok(report) => self.say(&report.said()),
+        let attended = match thread.join() {
+            Ok(attended) => {
+                self.say(&attended.report.said());
+                Some(attended)
+            }
             Err(_) => {
                 let line =
                     format!("{}: the reception failed by an internal error", self.name(request));
                 self.say(&line);
+                None
             }
-        }
+        };
         self.clock.hold(holder, None);
-        self.received += 1;
-        self.done.retain(|(_, to, _)| seconds_between(*to, now) < 3600.0);
+        self.note(request, task.to, attended, now);
+    }
+
+    /// Notes what became of an attempt at a pass.
+    fn note(&mut self, request: usize, to: Timestamp, attended: Option<Attended>, now: Timestamp) {
+        self.done.retain(|done| seconds_between(done.to, now) < 3600.0);
+        let known = self.done.iter().position(|done| done.is(request, to));
+        let mut done = match known {
+            Some(index) => self.done.swap_remove(index),
+            None => {
+                let (again, attempts) = (now, Vec::new());
+                Done { request, to, again, heard: false, attempts, base: None }
+            }
+        };
+        match attended {
+            Some(Attended { report, .. }) if report.samples > 0 => {
+                self.received += usize::from(!done.heard);
+                (done.heard, done.base) = (true, None);
+                done.attempts.clear();
+            }
+            Some(Attended { report, began, base }) => {
+                done.attempts.push(Attempt::new(began, report.failures));
+                done.base = Some(base);
+            }
+            None => {}
+        }
         // One that has come to its end is over, whatever newer elements say of its set.
-        let again = match seconds_between(now, task.to) < LEAST_S {
+        done.again = match seconds_between(now, to) < PAUSE_S + LEAST_S {
             true => Timestamp::MAX,
             false => after(now, PAUSE_S),
         };
-        self.done.push((request, task.to, again));
+        self.over += usize::from(done.heard || done.again == Timestamp::MAX);
+        self.done.push(done);
     }
 
     /// Takes new elements in, and has them read when they are old.
-    fn refresh_elements(&mut self, now: Timestamp) -> std::io::Result<()> {
+    fn refresh_elements(&mut self, now: Timestamp) {
         if let Some(reading) = &self.reading {
             match reading.try_recv() {
                 Ok(read) => {
@@ -235,13 +289,18 @@ impl Watch {
             self.elements_read = now;
             let (sender, receiver) = bounded(1);
             let read = self.prepared.elements_reader();
-            std::thread::Builder::new().name("elements".into()).spawn(move || {
+            let thread = std::thread::Builder::new().name("elements".into());
+            let spawned = thread.spawn(move || {
                 // Nobody may be waiting any more.
                 let _ = sender.send(read());
-            })?;
-            self.reading = Some(receiver);
+            });
+            match spawned {
+                Ok(_) => self.reading = Some(receiver),
+                Err(error) => {
+                    self.say(&format!("elements cannot be read anew for now ({error})"));
+                }
+            }
         }
-        Ok(())
     }
 
     fn take_elements(&mut self, read: Result<Store, RequestError>, now: Timestamp) {
@@ -280,16 +339,18 @@ impl Watch {
 
     /// Whether a task is to be begun, now or later.
     fn is_open(&self, task: &Task, now: Timestamp) -> bool {
-        let same = |request: usize, to: Timestamp| {
-            request == task.candidate.request && seconds_between(to, task.to).abs() < 60.0
+        let request = task.candidate.request;
+        let running = |r: &Running| {
+            r.task.candidate.request == request
+                && seconds_between(r.task.to, task.to).abs() < SAME_S
         };
         seconds_between(now, task.to) >= LEAST_S
-            && !self.running.iter().any(|r| same(r.task.candidate.request, r.task.to))
-            && !self.done.iter().any(|(request, to, again)| same(*request, *to) && now < *again)
+            && !self.running.iter().any(running)
+            && !self.done.iter().any(|done| done.is(request, task.to) && now < done.again)
     }
 
     /// Begins what is due.
-    fn begin(&mut self, now: Timestamp) -> std::io::Result<()> {
+    fn begin(&mut self, now: Timestamp) {
         let due: Vec<Task> = self
             .plan
             .tasks
@@ -315,6 +376,7 @@ impl Watch {
             let holder = holder();
             // Until the radio is open.
             self.clock.hold(holder, Some(now));
+            let earlier = self.done.iter().find(|done| done.is(request, task.to));
             let assignment = Assignment {
                 prepared: self.prepared.clone(),
                 task: task.clone(),
@@ -324,13 +386,22 @@ impl Watch {
                 rehearsal: self.rehearsal,
                 stop: stop.clone(),
                 say: self.say.clone(),
+                earlier: earlier.map_or(Vec::new(), |done| done.attempts.clone()),
+                base: earlier.and_then(|done| done.base.clone()),
             };
-            let thread = std::thread::Builder::new()
-                .name("pass".into())
-                .spawn(move || assignment.receive())?;
-            self.running.push(Running { task, holder, stop, ending: None, thread });
+            let thread = std::thread::Builder::new().name("pass".into());
+            match thread.spawn(move || assignment.receive()) {
+                Ok(thread) => {
+                    self.running.push(Running { task, holder, stop, ending: None, thread });
+                }
+                Err(error) => {
+                    let line = format!("{}: no thread to receive it ({error})", self.name(request));
+                    self.say(&line);
+                    self.clock.hold(holder, None);
+                    self.note(request, task.to, None, now);
+                }
+            }
         }
-        Ok(())
     }
 
     /// Ends what is over.
