@@ -20,10 +20,7 @@ pub(super) fn join_until<T>(
     while let Some(until) = until
         && !thread.is_finished()
     {
-        let Some(left) = until.checked_duration_since(Instant::now()).filter(|d| !d.is_zero())
-        else {
-            return None;
-        };
+        let left = until.checked_duration_since(Instant::now()).filter(|d| !d.is_zero())?;
         std::thread::sleep(pause.min(left));
         pause = (2 * pause).min(LOOKS.1);
     }
