@@ -4,6 +4,7 @@
 //! elements do not change more often, and CelesTrak blocks those who ask more often), and also
 //! later if the network fails. An answer without elements is never kept.
 
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write};
@@ -38,6 +39,8 @@ pub struct Fetcher {
     /// Where answers are kept; `None`: nowhere.
     folder: Option<PathBuf>,
     agent: ureq::Agent,
+    /// An old copy had to do.
+    stale: Cell<bool>,
 }
 
 impl Fetcher {
@@ -55,7 +58,7 @@ impl Fetcher {
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(TIMEOUT))
             .user_agent(concat!("tulpar/", env!("CARGO_PKG_VERSION")));
-        Self { folder, agent: configure(config).build().into() }
+        Self { folder, agent: configure(config).build().into(), stale: Cell::new(false) }
     }
 
     /// The elements at a URL, from the cache or the network. What is to be said about them is
@@ -87,6 +90,7 @@ impl Fetcher {
                 Ok(elements)
             }
             (Err(error), Some(copy)) => {
+                self.stale.set(true);
                 let RequestError { subject, wrong, .. } = error;
                 let age = copy.age.map_or("some time".to_owned(), span);
                 let mut elements = copy.elements;
@@ -97,6 +101,11 @@ impl Fetcher {
             }
             (Err(error), None) => Err(error),
         }
+    }
+
+    /// Whether an old copy had to do for any of the URLs.
+    pub fn is_stale(&self) -> bool {
+        self.stale.get()
     }
 
     /// The content at a URL.

@@ -94,15 +94,15 @@ impl SkyArguments {
     /// # Errors
     /// A source cannot be read.
     pub fn elements_if_any(&self) -> Result<Option<Store>, RequestError> {
-        self.read_elements(|_, error| Err(error))
+        Ok(self.read_elements(|_, error| Err(error))?.map(|(store, _)| store))
     }
 
     /// As [`SkyArguments::elements_if_any`], for whoever must go on: a source that cannot be read is
-    /// among the store's warnings.
+    /// among the store's warnings. Also whether every source was read, none of them from an old copy.
     ///
     /// # Errors
     /// No source can be read.
-    pub fn available_elements_if_any(&self) -> Result<Option<Store>, RequestError> {
+    pub fn available_elements_if_any(&self) -> Result<Option<(Store, bool)>, RequestError> {
         let mut first = None;
         let read = self.read_elements(|store, error| {
             store.warn(format!("{}: {}; going on without it", error.subject, error.wrong));
@@ -110,8 +110,8 @@ impl SkyArguments {
             Ok(())
         })?;
         match (read, first) {
-            (Some(store), Some(error)) if store.sets().is_empty() => Err(error),
-            (read, _) => Ok(read),
+            (Some((store, _)), Some(error)) if store.sets().is_empty() => Err(error),
+            (read, first) => Ok(read.map(|(store, fresh)| (store, fresh && first.is_none()))),
         }
     }
 
@@ -119,7 +119,7 @@ impl SkyArguments {
     fn read_elements(
         &self,
         mut failed: impl FnMut(&mut Store, RequestError) -> Result<(), RequestError>,
-    ) -> Result<Option<Store>, RequestError> {
+    ) -> Result<Option<(Store, bool)>, RequestError> {
         let sources = match &self.elements[..] {
             [] => configuration()?.elements,
             given => given.to_vec(),
@@ -140,7 +140,8 @@ impl SkyArguments {
                 failed(&mut store, error)?;
             }
         }
-        Ok(Some(store))
+        let fresh = !fetcher.is_some_and(|fetcher| fetcher.is_stale());
+        Ok(Some((store, fresh)))
     }
 }
 
@@ -271,7 +272,8 @@ mod tests {
         let missing = folder.path().join("missing");
         let wrong = super::tests::arguments(&[&file, &missing], "x");
         assert_eq!(wrong.elements().unwrap_err().subject, missing.display().to_string());
-        let available = wrong.available_elements_if_any().unwrap().unwrap();
+        let (available, complete) = wrong.available_elements_if_any().unwrap().unwrap();
+        assert!(!complete);
         assert_eq!((available.sets().len(), available.warnings().len()), (1, 1));
         let none = super::tests::arguments(&[&missing], "x").available_elements_if_any();
         assert_eq!(none.unwrap_err().subject, missing.display().to_string());

@@ -82,7 +82,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     }
     let mut prepared = Prepared::open(&arguments.file)?;
     let start = arguments.start.unwrap_or_else(Timestamp::now);
-    let store = prepared.elements()?;
+    let (store, complete) = prepared.elements()?;
     let mut notes = store.warnings().to_vec();
     let mut orbits = Vec::new();
     for satellite in 0..prepared.satellites.len() {
@@ -140,7 +140,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         until: arguments.hours.map(|hours| after(clock.now(), hours * 3600.0)),
         once: arguments.once,
     };
-    let watch = Watch::new(Arc::new(prepared), orbits, clock, rehearsal, say.clone(), stop);
+    let mut watch = Watch::new(Arc::new(prepared), orbits, clock, rehearsal, say.clone(), stop);
+    watch.elements_were(complete);
     let passes = watch.run(extent);
     say(&format!("{passes} pass{} received", if passes == 1 { "" } else { "es" }));
     Ok(if arguments.once && passes == 0 { Outcome::Failed } else { Outcome::Done })

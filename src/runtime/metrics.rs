@@ -244,10 +244,10 @@ pub fn health(radios: &[Named<'_>], now: Instant) -> Health {
 
 /// What is not well with one radio's session.
 fn complaints(shown: &Snapshot, now: Instant) -> Vec<String> {
-    let mut reasons = Vec::new();
     if !shown.running {
-        return reasons;
+        return shown.hindrance.iter().cloned().collect();
     }
+    let mut reasons = Vec::new();
     let ago = |then: Instant| now.saturating_duration_since(then);
     let begun = shown.began.map_or(Duration::ZERO, ago);
     match shown.input.heard.map(ago) {
@@ -371,6 +371,12 @@ mod tests {
         assert_eq!(
             health(&[("", &shown)], after(1000)),
             Health { status: "idle", reasons: Vec::new() }
+        );
+        shown.hindrance = Some("no answer".to_owned());
+        let absent = health(&[("uhf", &shown)], after(30));
+        assert_eq!(
+            (absent.status, &absent.reasons[..]),
+            ("failing", &["radio uhf: no answer".to_owned()][..])
         );
     }
 }

@@ -143,6 +143,8 @@ pub struct Snapshot {
     pub sinks: Vec<SinkStatus>,
     /// Where the satellite stands, if that is known.
     pub overhead: Option<Overhead>,
+    /// Why nothing is received though something should be.
+    pub hindrance: Option<String>,
 }
 
 impl Snapshot {
@@ -197,12 +199,19 @@ impl Status {
         self.lock().shown.overhead = overhead;
     }
 
+    /// Tells why a session that is due cannot begin; `None` when it is due no more. It is forgotten when
+    /// one begins.
+    pub fn set_hindrance(&self, why: Option<String>) {
+        self.lock().shown.hindrance = why;
+    }
+
     /// A session begins.
     pub(super) fn begin(&self, sample_rate_hz: f64, receivers: &[Receiver]) {
         let mut board = self.lock();
         let board = &mut *board;
         let shown = &mut board.shown;
         shown.running = true;
+        shown.hindrance = None;
         shown.began = Some(Instant::now());
         (board.missing_before, board.lost_before) = (shown.input.missing, shown.input.lost);
         shown.input.sample_rate_hz = sample_rate_hz;

@@ -188,6 +188,12 @@ impl Assignment {
 
     /// Opens the radio, again and again until it is there. `None`: stopped meanwhile.
     fn open(&self, report: &mut PassReport) -> anyhow::Result<Option<Opened>> {
+        let opened = self.try_to_open(report);
+        self.prepared.statuses[self.task.radio].set_hindrance(None);
+        opened
+    }
+
+    fn try_to_open(&self, report: &mut PassReport) -> anyhow::Result<Option<Opened>> {
         let satellite = &self.prepared.satellites[self.task.candidate.request];
         if self.rehearsal {
             let (radio, centre_hz) = SimulatedRadio::open(
@@ -219,8 +225,10 @@ impl Assignment {
                 Err(error) if error.downcast_ref::<RequestError>().is_some() => return Err(error),
                 Err(_) if self.stop.load(Ordering::Relaxed) => break,
                 Err(error) => {
+                    let why = format!("{error:#}");
+                    self.prepared.statuses[self.task.radio].set_hindrance(Some(why.clone()));
                     if !std::mem::replace(&mut told, true) {
-                        let line = format!("radio {}: {error:#}", radio.name);
+                        let line = format!("radio {}: {why}", radio.name);
                         (self.say)(&format!("{line}; trying again until the pass is over"));
                         report.failures.push(line);
                     }

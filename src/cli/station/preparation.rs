@@ -176,16 +176,19 @@ impl Prepared {
         Ok(decoding)
     }
 
-    /// Reads the elements, from the network if they are there and old.
+    /// Reads the elements, from the network if they are there and old. Also whether every source was
+    /// read anew.
     ///
     /// # Errors
     /// There are none, or no source can be read.
-    pub fn elements(&self) -> Result<Store, RequestError> {
+    pub fn elements(&self) -> Result<(Store, bool), RequestError> {
         read_elements(&self.sky, &self.name)
     }
 
     /// What reads the elements anew, on another thread.
-    pub fn elements_reader(&self) -> impl FnOnce() -> Result<Store, RequestError> + Send + 'static {
+    pub fn elements_reader(
+        &self,
+    ) -> impl FnOnce() -> Result<(Store, bool), RequestError> + Send + 'static {
         let (sky, name) = (self.sky.clone(), self.name.clone());
         move || read_elements(&sky, &name)
     }
@@ -302,7 +305,7 @@ impl Prepared {
     }
 }
 
-fn read_elements(sky: &SkyArguments, name: &str) -> Result<Store, RequestError> {
+fn read_elements(sky: &SkyArguments, name: &str) -> Result<(Store, bool), RequestError> {
     sky.available_elements_if_any()?.ok_or_else(|| {
         let right = "add files, folders or URLs of TLEs or OMMs: elements = [\"cubesats.tle\"]";
         RequestError::new(name, "elements is missing", right)

@@ -36,6 +36,8 @@ const AHEAD_S: f64 = 86_400.0;
 const PLAN_S: f64 = 6.0 * 3600.0;
 /// Elements are read anew after so long, s.
 const ELEMENTS_S: f64 = 6.0 * 3600.0;
+/// And after so long, if a source could not be read, s.
+const ELEMENTS_AGAIN_S: f64 = 600.0;
 /// Longest wait between two rounds while a pass is received.
 const ROUND: Duration = Duration::from_millis(500);
 /// What is due is looked at again so much later, s of the station.
@@ -77,7 +79,9 @@ pub struct Watch {
     planned: Timestamp,
     plan_is_stale: bool,
     elements_read: Timestamp,
-    reading: Option<Receiver<Result<Store, RequestError>>>,
+    /// How long these do, s.
+    elements_do_s: f64,
+    reading: Option<Receiver<Result<(Store, bool), RequestError>>>,
     running: Vec<Running>,
     /// Passes that were attempted.
     done: Vec<Done>,
@@ -148,6 +152,7 @@ impl Watch {
             planned: now,
             plan_is_stale: true,
             elements_read: now,
+            elements_do_s: ELEMENTS_S,
             reading: None,
             running: Vec::new(),
             done: Vec::new(),
@@ -201,6 +206,11 @@ impl Watch {
             self.finished(running, now);
         }
         self.received
+    }
+
+    /// Whether every source of elements could be read: otherwise they are soon read again.
+    pub fn elements_were(&mut self, complete: bool) {
+        self.elements_do_s = if complete { ELEMENTS_S } else { ELEMENTS_AGAIN_S };
     }
 
     fn say(&self, line: &str) {
@@ -285,7 +295,7 @@ impl Watch {
                 Err(error) if error.is_disconnected() => self.reading = None,
                 Err(_) => {}
             }
-        } else if seconds_between(self.elements_read, now).abs() > ELEMENTS_S {
+        } else if seconds_between(self.elements_read, now).abs() > self.elements_do_s {
             self.elements_read = now;
             let (sender, receiver) = bounded(1);
             let read = self.prepared.elements_reader();
@@ -303,10 +313,14 @@ impl Watch {
         }
     }
 
-    fn take_elements(&mut self, read: Result<Store, RequestError>, now: Timestamp) {
+    fn take_elements(&mut self, read: Result<(Store, bool), RequestError>, now: Timestamp) {
         let store = match read {
-            Ok(store) => store,
+            Ok((store, complete)) => {
+                self.elements_were(complete);
+                store
+            }
             Err(error) => {
+                self.elements_were(false);
                 self.say(&format!("{error}; the elements there are serve on"));
                 return;
             }
