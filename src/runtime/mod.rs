@@ -12,7 +12,8 @@
 //! downlink ([`feed`]). Each downlink is a flowgraph of its own (in brackets): it fails alone, and
 //! the flowgraphs share the runtime's workers. Frames leave as messages; a collector merges the
 //! downlinks in time order and hands each frame to every sink's bounded queue ([`outlet`]). In real
-//! time a supervisor notices a flowgraph that fails or hangs, and starts another in its place.
+//! time a supervisor notices a flowgraph that fails or hangs, and starts another in its place. What
+//! all of them are doing stands in one [`status`]; the status line, [`metrics`] and health read it.
 //!
 //! FutureSDR 0.0.40 is used so that its known weaknesses cannot bite:
 //! no stream ports (their buffer spins while it wakes its peer), every entry into our code is
